@@ -1,0 +1,28 @@
+"""Whom the gate knows. Passwords, client keys and refresh tokens are the identity door's."""
+
+from sqlalchemy import Boolean, Column, Index, String, Table
+
+from service.database.metadata import GUID, MICROS, metadata
+
+principal = Table(
+    "principal",
+    metadata,
+    Column("id", GUID, primary_key=True),
+    Column("kind", String(8), nullable=False),  # person, system
+    Column("role", String(24), nullable=False),
+    Column("relation", String(8), nullable=False),  # inside, outside
+    Column("organisation", GUID, nullable=True),  # Organization
+    Column("practitioner", GUID, nullable=True),  # Practitioner
+    Column("patient", GUID, nullable=True),  # a participant's own sign-in
+    Column("purposes", String(200), nullable=False),  # entitled, space separated; first is default
+    Column("medical", Boolean, nullable=False),  # medical personnel, 42 CFR 2.51
+    Column("active", Boolean, nullable=False),
+    Column("since", MICROS, nullable=False),
+)
+revoked_token = Table(
+    "revoked_token",
+    metadata,
+    Column("token", GUID, primary_key=True),  # jti of an access token, or a refresh family
+    Column("until", MICROS, nullable=False),  # when it would have expired anyway
+)
+Index("ix_revoked_token_until", revoked_token.c.until)

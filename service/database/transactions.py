@@ -1,0 +1,39 @@
+"""Transactions: one read snapshot or one write, on SQLite and PostgreSQL alike.
+
+SQLite has one writer: a lock per process stands before BEGIN IMMEDIATE, because SQLite's own busy
+handler is unfair (seconds at the 99th percentile). Other processes are covered by busy_timeout.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from sqlalchemy import Connection, Engine
+
+
+class Transactions:
+    """An Opener over one engine. Two over the same SQLite file share their `writer` lock."""
+
+    def __init__(self, engine: Engine, writer: AbstractContextManager[bool] | None = None) -> None:
+        self._engine = engine
+        self._writer = writer or threading.Lock()
+        if engine.dialect.name == "postgresql":
+            self._reading = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        else:
+            self._reading = engine.execution_options(begin="BEGIN")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._reading.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        if self._engine.dialect.name == "postgresql":
+            with self._engine.begin() as connection:
+                yield connection
+            return
+        with self._writer, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as c:
+            yield c

@@ -1,0 +1,72 @@
+"""Settings, read once at start from the environment; every one is in docs/operations.md."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+PREFIX = "PEERNOTES_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`zone` reads dates without an offset; `base_url` is what every absolute link starts with."""
+
+    mode: Literal["demo", "production"]
+    host: str
+    port: int
+    base_url: str
+    data_dir: Path
+    keyring: Path
+    notary_dir: Path
+    database_url: str
+    workers: int
+    zone: ZoneInfo
+    tls_behind_proxy: bool
+    log_level: str
+
+    @property
+    def sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+
+def from_environment(environ: Mapping[str, str]) -> Settings:
+    """Read PEERNOTES_*; raises ValueError naming the variable that does not parse."""
+
+    def value(name: str, default: str) -> str:
+        return environ.get(PREFIX + name, default)
+
+    mode = value("MODE", "demo")
+    if mode not in ("demo", "production"):
+        raise ValueError("PEERNOTES_MODE is demo or production")
+    data_dir = Path(value("DATA_DIR", "var")).absolute()
+    host = value("HOST", "127.0.0.1")
+    port = _number("PORT", value("PORT", "8000"))
+    return Settings(
+        mode="demo" if mode == "demo" else "production",
+        host=host,
+        port=port,
+        base_url=value("BASE_URL", f"http://{host}:{port}").rstrip("/"),
+        data_dir=data_dir,
+        keyring=Path(value("KEYRING", str(data_dir / "keys" / "keyring.json"))),
+        notary_dir=Path(value("NOTARY_DIR", str(data_dir / "notary"))),
+        database_url=_database_url(value("DATABASE_URL", ""), data_dir),
+        workers=_number("WORKERS", value("WORKERS", "1")),
+        zone=ZoneInfo(value("ZONE", "America/New_York")),
+        tls_behind_proxy=value("TLS_BEHIND_PROXY", "no") == "yes",
+        log_level=value("LOG_LEVEL", "info"),
+    )
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(f"PEERNOTES_{name} is a whole number")
+    return int(text)
+
+
+def _database_url(text: str, data_dir: Path) -> str:
+    url = text or f"sqlite:///{data_dir / 'database' / 'peernotes.db'}"
+    if not url.startswith(("sqlite:", "postgresql:", "postgresql+psycopg:")):
+        raise ValueError("PEERNOTES_DATABASE_URL starts with sqlite: or postgresql:")
+    return url
