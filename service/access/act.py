@@ -19,7 +19,9 @@ from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.database.ids import uuid7
 from service.keys.keyring import Keyring
+from service.notes.states import demand_text_unchanged
 from service.records import rules
+from service.records.document import parse
 from service.records.labels import effective
 from service.records.store import Records, Written
 from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Relation, ResourceId
@@ -57,7 +59,14 @@ class Act:
         return written
 
     def update(self, resource: dict[str, Any], *, if_match: int | None = None) -> Written:
-        """Store the next version, or the first under the caller's own UUID."""
+        """Store the next version, or the first under the caller's own UUID.
+
+        What was signed in a note stays as it is, from whichever door the update comes.
+        """
+        if resource["resourceType"] == "DocumentReference":
+            before = self.records.peek("DocumentReference", resource["id"])
+            if before is not None:
+                demand_text_unchanged(parse(before.body), resource)
         written = self.records.update(
             resource, labels=effective(resource), entry=self._entry, if_match=if_match
         )

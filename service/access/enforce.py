@@ -43,13 +43,18 @@ def opener(engine: Engine, *, sharing: Transactions | None = None) -> Transactio
     return Transactions(engine, sharing.writer if sharing else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """An identity act before anybody is known: a write transaction and what it needs."""
+    """A sign-in, token or account act: a write transaction that ends in one LOGIN entry."""
 
     connection: Connection
     at: Micros
     keyring: Keyring
+    refused: str = ""
+
+    def refuse(self, reason: str, /) -> None:
+        """What was written is kept (an assertion seen, a failed attempt); the entry says refused."""
+        self.refused = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +214,14 @@ class Access:
         asked = Asked(action, at, "", "", None, None)
         try:
             with self._opener.write() as connection:
-                yield Work(connection, at, self._keyring)
-                append(connection, self._ledger, [_login(asked, agent, client, None)])
+                work = Work(connection, at, self._keyring)
+                yield work
+                leaves = append(
+                    connection, self._ledger, [_login(asked, agent, client, work.refused)]
+                )
+            self._lane.acknowledge(leaves)
         except PeernotesError as error:
-            self._lane.submit([_login(asked, agent, client, error)])
+            self._lane.submit([_login(asked, agent, client, type(error).__name__)])
             raise
         except (DBAPIError, PoolExhausted) as error:
             raise Unavailable(f"The database cannot take this now ({_cause(error)}).") from error
@@ -255,12 +264,12 @@ def _refused(asked: Asked, who: Asking, patient: PatientId | None, error: Peerno
     )
 
 
-def _login(asked: Asked, agent: str, client: str, error: PeernotesError | None) -> Entry:
+def _login(asked: Asked, agent: str, client: str, refused: str) -> Entry:
     nothing: dict[str, Any] = {"role": "", "organisation": "", "purpose": "", "basis": ""}
     return Entry(
         id=EntryId(uuid7(asked.at)), at=asked.at, kind=Kind.LOGIN, action=asked.action,
-        outcome=Outcome.REFUSED if error else Outcome.SUCCESS, act=str(uuid4()), agent=agent,
-        client=client, patient=None, touched=(), reason=type(error).__name__ if error else "",
+        outcome=Outcome.REFUSED if refused else Outcome.SUCCESS, act=str(uuid4()), agent=agent,
+        client=client, patient=None, touched=(), reason=refused,
         **nothing,
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRouter
 
-from service.access.smart import smart_configuration
 from service.fhir.answers import base_of
 from service.fhir.capabilities import CAPABILITIES, Capability
 from service.records.parameters import PARAMETERS
@@ -33,9 +32,7 @@ def metadata(request: Request) -> Response:
 
 @router.get("/.well-known/smart-configuration")
 def smart(request: Request) -> Response:
-    base_url = request.app.state.settings.base_url
-    content = msgspec.json.encode(smart_configuration(base_url))
-    return Response(content, 200, OPEN, "application/json")
+    return Response(msgspec.json.encode(request.app.state.smart), 200, OPEN, "application/json")
 
 
 def statement(base: str) -> dict[str, Any]:
