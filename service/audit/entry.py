@@ -151,9 +151,9 @@ def canonical(entry: Entry, position: Position | None = None) -> bytes:
             {c.field: _base64(c.digest) for c in entry.commitments} if entry.commitments else {},
             dict(entry.details) if entry.details else {},
             entry.id, entry.kind,
-            position and place.n, entry.organisation, entry.outcome, entry.patient,
-            position and _base64(place.prev),
-            entry.purpose, entry.reason, entry.role, position and place.stream,
+            None if position is None else place.n, entry.organisation, entry.outcome, entry.patient,
+            None if position is None else _base64(place.prev),
+            entry.purpose, entry.reason, entry.role, None if position is None else place.stream,
             tuple(map(_line, entry.touched)), entry.resource_type, FORMAT,
         )
     )  # fmt: skip

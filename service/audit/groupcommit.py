@@ -11,8 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.audit.entry import Entry
 from service.audit.ingest import Ledger, Row, write
 from service.audit.stream import BEATEN, Stream
@@ -150,7 +148,7 @@ class GroupCommit:
         try:
             with self._opener.write() as connection:
                 write(connection, self._ledger, rows, queue=True)
-        except (SQLAlchemyError, PeernotesError, OSError):
+        except Exception:  # noqa: BLE001 (whatever it is, nobody may be told that it is durable)
             self._failed(placed, written)
         else:  # the rows are durable
             stream.acknowledged()
@@ -162,9 +160,11 @@ class GroupCommit:
 
     def _place(self, caller: _Waiting, rows: list[Row]) -> bool:
         """Give a caller's entries their places; an entry with no canonical form fails it alone."""
+        mark = self._stream.mark()
         try:
             rows += [self._stream.place(entry) for entry in caller.entries]
         except Malformed as error:
+            self._stream.rewind(mark)
             caller.wake(error)
             return False
         return True

@@ -52,7 +52,7 @@ _ENTRIES = (
 )
 _POSTGRESQL = text(_ENTRIES)
 _POSTGRESQL_QUEUED = text(
-    f"WITH e AS ({_ENTRIES}) INSERT INTO ledger_pending (id, log, bad) "  # noqa: S608 (constants)
+    f"WITH e AS ({_ENTRIES}) INSERT INTO ledger_pending (id, log, bad) "
     "SELECT unnest(CAST(:id AS uuid[])), CAST(:log AS smallint), false"
 )
 _ENTRY = insert(ledger_entry)

@@ -30,7 +30,9 @@ class Stream:
         self._ledger = ledger
         self._prev = ORIGIN
         # A stream that never became durable has nobody to be missed by: name the one before it.
-        self._before = before if before is None or before.durable >= 0 else before._before
+        self.before: Stream | None = before
+        if before is not None and before.durable < 0:
+            self.before = before.before
 
     def place(self, entry: Entry) -> Row:
         made = row(self._ledger, entry, Position(self.id, self.tried + 1, self._prev))
@@ -38,26 +40,23 @@ class Stream:
         self._prev = made.leaf_hash
         return made
 
+    def mark(self) -> tuple[int, bytes]:
+        return self.tried, self._prev
+
+    def rewind(self, mark: tuple[int, bytes]) -> None:
+        """Take back the places given since `mark`, whose rows are not going to be written."""
+        self.tried, self._prev = mark
+
     def acknowledged(self) -> None:
         self.durable = self.tried
 
     def opening(self, at: Micros) -> Row:
-        before = self._before
-        return self.place(
-            event(
-                Kind.STREAM_OPEN,
-                at,
-                *(
-                    ()
-                    if before is None
-                    else (
-                        ("acknowledged", before.durable),
-                        ("predecessor", before.id),
-                        ("tried", before.tried),
-                    )
-                ),
-            )
-        )
+        before = self.before
+        if before is None:
+            return self.place(event(Kind.STREAM_OPEN, at))
+        named = ("predecessor", before.id)
+        span = ("acknowledged", before.durable), ("tried", before.tried)
+        return self.place(event(Kind.STREAM_OPEN, at, span[0], named, span[1]))
 
     def beat(self, at: Micros, hashes: Sequence[bytes]) -> Row:
         return self.place(_beat(at, hashes))

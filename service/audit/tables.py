@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.ddl import ExecutableDDLElement
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.database.metadata import DIGEST, GUID, MICROS, SEALED, metadata
@@ -139,25 +140,23 @@ ledger_text = Table(
 
 APPEND_ONLY = {
     "postgresql": (
-        "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'append-only'; END $$",
-        "CREATE TRIGGER ledger_entry_rows BEFORE UPDATE OR DELETE ON ledger_entry "
-        "FOR EACH ROW EXECUTE FUNCTION ledger_append_only()",
-        "CREATE TRIGGER ledger_entry_table BEFORE TRUNCATE ON ledger_entry "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()",
+        """CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'append-only'; END $$""",
+        """CREATE TRIGGER ledger_entry_rows BEFORE UPDATE OR DELETE ON ledger_entry
+           FOR EACH ROW EXECUTE FUNCTION ledger_append_only()""",
+        """CREATE TRIGGER ledger_entry_table BEFORE TRUNCATE ON ledger_entry
+           FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()""",
     ),
     "sqlite": (
-        "CREATE TRIGGER ledger_entry_update BEFORE UPDATE ON ledger_entry "
-        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
-        "CREATE TRIGGER ledger_entry_delete BEFORE DELETE ON ledger_entry "
-        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+        """CREATE TRIGGER ledger_entry_update BEFORE UPDATE ON ledger_entry
+           BEGIN SELECT RAISE(ABORT, 'append-only'); END""",
+        """CREATE TRIGGER ledger_entry_delete BEFORE DELETE ON ledger_entry
+           BEGIN SELECT RAISE(ABORT, 'append-only'); END""",
     ),
 }
-"""Made after the table, here and by the migration alike."""
+"""Made after the table, here and by the migration alike. None may hold a per cent sign: see DDL."""
 
 for _dialect, _statements in APPEND_ONLY.items():
     for _statement in _statements:
-        event.listen(
-            ledger_entry, "after_create",
-            DDL(_statement.replace("%", "%%")).execute_if(dialect=_dialect),
-        )  # fmt: skip
+        _ddl: ExecutableDDLElement = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(ledger_entry, "after_create", _ddl.execute_if(dialect=_dialect))
