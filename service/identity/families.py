@@ -15,7 +15,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal,
     select,
     update,
 )
@@ -83,20 +82,21 @@ def claim(connection: Connection, token: str, client: str, at: Micros) -> Family
     row = connection.execute(CLAIM, named).one_or_none()
     if row is not None:
         return Family(row.family, row.principal, client, Micros(row.until))
-    known = look_up(connection, token)
+    known = connection.execute(LOOK_UP, {"token_digest": named["token_digest"]}).one_or_none()
     if known is None or known.client != client:
         return Refused.UNKNOWN
-    spent = connection.execute(LOOK_UP, {"token_digest": _digest(token)}).one().used
-    if spent is None:
+    if known.used is None:
         return Refused.ENDED
-    revoke(connection, known.id, known.until)
+    revoke(connection, known.family, Micros(known.until))
     return Refused.REUSED
 
 
 def look_up(connection: Connection, token: str) -> Family | None:
     """The family of a refresh token, used up or not."""
     row = connection.execute(LOOK_UP, {"token_digest": _digest(token)}).one_or_none()
-    return row and Family(row.family, row.principal, row.client, Micros(row.until))
+    if row is None:
+        return None
+    return Family(row.family, row.principal, row.client, Micros(row.until))
 
 
 def revoke(connection: Connection, token: str, until: Micros) -> None:
@@ -107,15 +107,12 @@ def revoke(connection: Connection, token: str, until: Micros) -> None:
 def revoke_all(connection: Connection, principal_id: str, at: Micros) -> None:
     """End every sign-in of a principal."""
     live = (
-        select(refresh_token.c.family, func.max(refresh_token.c.until) + literal(AFTERLIFE))
-        .where(
-            refresh_token.c.principal == principal_id,
-            refresh_token.c.until > at,
-            ~exists().where(revoked_token.c.token == refresh_token.c.family),
-        )
+        select(refresh_token.c.family, func.max(refresh_token.c.until))
+        .where(refresh_token.c.principal == principal_id, refresh_token.c.until > at)
         .group_by(refresh_token.c.family)
     )
-    connection.execute(insert(revoked_token).from_select(["token", "until"], live))
+    for family, until in connection.execute(live).all():
+        revoke(connection, family, Micros(until))
 
 
 def _digest(token: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from uuid import uuid4
 
 from joserfc import jwt
@@ -19,14 +18,6 @@ ANNOUNCE = 600 * SECOND
 """A new key is published this long before it signs: ten refreshes of every process."""
 OUTLIVE = ANNOUNCE + 1800 * SECOND
 """An old key verifies this much longer: what it signed last has expired by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """An access token, and what a revocation or an answer needs to know of it."""
-
-    token: str
-    expires_in: int
 
 
 def prepare(connection: Connection, keyring: Sealer, at: Micros) -> None:
@@ -68,12 +59,11 @@ def _make(connection: Connection, keyring: Sealer, number: int, since: Micros) -
 
 def issue(
     keys: TokenKeys, issuer: str, at: Micros, lifetime: int, claims: Mapping[str, str]
-) -> Issued:
+) -> str:
     """Sign an access token for `lifetime` seconds; `claims` are sub, client_id, scope and sid."""
     key = keys.signing(at)
     now = at // SECOND
     body = {"iss": issuer, "aud": issuer, "jti": str(uuid4()), "iat": now, "exp": now + lifetime}
     body["sid"] = body["jti"]
     header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": key.kid}
-    token = jwt.encode(header, {**body, **claims}, key.pair, algorithms=[ALGORITHM])
-    return Issued(token, lifetime)
+    return jwt.encode(header, {**body, **claims}, key.pair, algorithms=[ALGORITHM])

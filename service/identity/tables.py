@@ -4,8 +4,6 @@ Nothing here can be guessed at offline from a stolen copy: logins are keyed hash
 hashes, one-time-code secrets and client keys are sealed under the house key.
 """
 
-from typing import cast
-
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -70,7 +68,7 @@ def insert_once(connection: Connection, table: Table, row: dict[str, object]) ->
     """Insert unless a unique key forbids it; True for exactly one of any number of rivals."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table).on_conflict_do_nothing()
-    return cast("int", connection.execute(statement, row).rowcount) == 1
+    return connection.execute(statement, row).rowcount == 1
 
 
 def forget_expired(connection: Connection, at: Micros) -> None:
