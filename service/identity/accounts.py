@@ -144,6 +144,7 @@ def create_client(
         raise Invalid("A client is a system.")
     if standing.relation is Relation.OUTSIDE and standing.organisation is None:
         raise Invalid("An outside recipient needs an Organization: consents name it.")
+    keys = _keys_given(jwks, jwks_uri)
     client_id, principal_id = str(uuid4()), str(uuid4())
     _add_principal(connection, principal_id, "system", standing, at)
     connection.execute(
@@ -151,7 +152,7 @@ def create_client(
         {
             "id": client_id, "principal": principal_id, "method": clients.ASSERTION,
             "version": 1, "scope": " ".join(scope.split()),
-            "sealed": _seal_client(connection, keyring, client_id, 1, jwks, jwks_uri),
+            "sealed": _seal_client(connection, keyring, client_id, 1, keys),
         },
     )  # fmt: skip
     return client_id
@@ -170,7 +171,8 @@ def replace_keys(
     version = connection.execute(held).scalar_one_or_none()
     if version is None:
         raise Absent("No client has this id.")
-    sealed = _seal_client(connection, keyring, client_id, version + 1, jwks, jwks_uri)
+    keys = _keys_given(jwks, jwks_uri)
+    sealed = _seal_client(connection, keyring, client_id, version + 1, keys)
     changed = connection.execute(
         update(client)
         .where(client.c.id == client_id, client.c.version == version)
@@ -226,17 +228,19 @@ def _seal_account(
     )  # fmt: skip
 
 
-def _seal_client(
-    connection: Connection, keyring: Keyring, client_id: str, version: int,
-    jwks: dict[str, Any] | None, jwks_uri: str | None,
-) -> bytes:  # fmt: skip
+def _keys_given(jwks: dict[str, Any] | None, jwks_uri: str | None) -> dict[str, Any]:
     match jwks, jwks_uri:
         case dict(), None:
-            held: dict[str, Any] = {"jwks": usable(jwks).as_dict(private=False)}
+            return {"jwks": usable(jwks).as_dict(private=False)}
         case None, str(address) if urlsplit(address).scheme == "https":
-            held = {"jwks_uri": address}
+            return {"jwks_uri": address}
         case _:
             raise Invalid("A client has either a JWKS or the https address of one.")
+
+
+def _seal_client(
+    connection: Connection, keyring: Keyring, client_id: str, version: int, held: dict[str, Any]
+) -> bytes:
     return keyring.seal(
         connection, patient=HOUSE, type="Client", id=client_id, version=version,
         body=json.dumps(held).encode(), place=clients.PLACE,

@@ -9,7 +9,6 @@ exists for anybody. A refusal commits too: what was used up stays used up.
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-
 from typing import cast
 
 from authlib.oauth2 import OAuth2Error
