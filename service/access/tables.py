@@ -1,8 +1,12 @@
 """Whom the gate knows. Passwords, client keys and refresh tokens are the identity door's."""
 
+<<<<<<< HEAD
 from sqlalchemy import Boolean, Column, Index, SmallInteger, String, Table
+=======
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table
+>>>>>>> identity
 
-from service.database.metadata import GUID, MICROS, metadata
+from service.database.metadata import GUID, MICROS, SEALED, metadata
 
 principal = Table(
     "principal",
@@ -26,6 +30,7 @@ revoked_token = Table(
     Column("until", MICROS, nullable=False),  # when it would have expired anyway
 )
 Index("ix_revoked_token_until", revoked_token.c.until)
+<<<<<<< HEAD
 installation = Table(
     "installation",
     metadata,
@@ -33,4 +38,15 @@ installation = Table(
     Column("mode", String(10), nullable=False),  # demo, production
     Column("origin", String(200), nullable=False),  # the ledger's name
     Column("since", MICROS, nullable=False),
+=======
+token_key = Table(
+    "token_key",
+    metadata,
+    # Numbered from 1, so that two processes making "the next key" make one.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kid", GUID, nullable=False, unique=True),
+    Column("sealed", SEALED, nullable=False),  # private JWK; its public half is trusted with it
+    Column("since", MICROS, nullable=False),  # signs from
+    Column("until", MICROS, nullable=False),  # verifies until
+>>>>>>> identity
 )
