@@ -50,7 +50,7 @@ class Act:
     leaves: list[bytes] = field(default_factory=list)
     _entries: dict[PatientId, EntryId] = field(default_factory=dict)
 
-    def create(self, resource: dict[str, Any], *, id: ResourceId | None = None) -> Written:  # noqa: A002 (FHIR's word)
+    def create(self, resource: dict[str, Any], *, id: ResourceId | None = None) -> Written:
         """Store a new resource; a replay with the same id and bytes answers as the first did."""
         written = self.records.create(
             resource, labels=effective(resource), entry=self._entry, id=id
@@ -73,7 +73,7 @@ class Act:
         self._take_effect(resource, written)
         return written
 
-    def delete(self, type: str, id: ResourceId, *, if_match: int | None = None) -> Written:  # noqa: A002
+    def delete(self, type: str, id: ResourceId, *, if_match: int | None = None) -> Written:
         return self.records.delete(type, id, entry=self._entry, if_match=if_match)
 
     @contextmanager

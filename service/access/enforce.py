@@ -126,8 +126,8 @@ class Access:
         action: Action,
         presented: Presented,
         *,
-        type: str = "",  # noqa: A002 (FHIR's word)
-        id: str = "",  # noqa: A002
+        type: str = "",
+        id: str = "",
         patient: PatientId | None = None,
         purpose: Purpose | None = None,
     ) -> Iterator[Act]:
@@ -141,7 +141,7 @@ class Access:
         self._settle(act)
 
     @contextmanager
-    def operate(self, action: Action, caller: Caller, *, type: str = "") -> Iterator[Act]:  # noqa: A002
+    def operate(self, action: Action, caller: Caller, *, type: str = "") -> Iterator[Act]:
         """For the operator's command line, which holds the keyring; decided and recorded alike."""
         asked = Asked(action, self._clock(), type, "", None, None)
         who = Asking(caller.principal, caller.client, caller)

@@ -1,10 +1,6 @@
 """Whom the gate knows. Passwords, client keys and refresh tokens are the identity door's."""
 
-<<<<<<< HEAD
-from sqlalchemy import Boolean, Column, Index, SmallInteger, String, Table
-=======
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table
->>>>>>> identity
+from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Table
 
 from service.database.metadata import GUID, MICROS, SEALED, metadata
 
@@ -30,7 +26,6 @@ revoked_token = Table(
     Column("until", MICROS, nullable=False),  # when it would have expired anyway
 )
 Index("ix_revoked_token_until", revoked_token.c.until)
-<<<<<<< HEAD
 installation = Table(
     "installation",
     metadata,
@@ -38,7 +33,7 @@ installation = Table(
     Column("mode", String(10), nullable=False),  # demo, production
     Column("origin", String(200), nullable=False),  # the ledger's name
     Column("since", MICROS, nullable=False),
-=======
+)
 token_key = Table(
     "token_key",
     metadata,
@@ -48,5 +43,4 @@ token_key = Table(
     Column("sealed", SEALED, nullable=False),  # private JWK; its public half is trusted with it
     Column("since", MICROS, nullable=False),  # signs from
     Column("until", MICROS, nullable=False),  # verifies until
->>>>>>> identity
 )
