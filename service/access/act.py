@@ -18,12 +18,13 @@ from service.access.policy import Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.database.ids import uuid7
+from service.errors import Absent, Gone
 from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
 from service.records import rules
 from service.records.document import parse
-from service.records.labels import effective
-from service.records.store import Records, Written
+from service.records.store import Records
+from service.records.stored import Written
 from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Relation, ResourceId
 
 MOST_TOUCHED = 400
@@ -48,33 +49,61 @@ class Act:
     sources: dict[PatientId, tuple[ResourceId, ...]] = field(default_factory=dict)
     said: list[Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
-    _entries: dict[PatientId, EntryId] = field(default_factory=dict)
+    _own: EntryId | None = None
+    _written: dict[tuple[str, str, int], EntryId] = field(default_factory=dict)
 
     def create(self, resource: dict[str, Any], *, id: ResourceId | None = None) -> Written:
         """Store a new resource; a replay with the same id and bytes answers as the first did."""
-        written = self.records.create(
-            resource, labels=effective(resource), entry=self._entry, id=id
-        )
-        self._take_effect(resource, written)
-        return written
+        entry = self._entry()
+        written = self.records.create(resource, entry=entry, id=id, rules=self._rules(resource))
+        return self._noted(written, entry)
 
     def update(self, resource: dict[str, Any], *, if_match: int | None = None) -> Written:
         """Store the next version, or the first under the caller's own UUID.
 
         What was signed in a note stays as it is, from whichever door the update comes.
         """
-        if resource["resourceType"] == "DocumentReference":
-            before = self.records.peek("DocumentReference", resource["id"])
-            if before is not None:
-                demand_text_unchanged(parse(before.body), resource)
+        if resource.get("resourceType") == "DocumentReference":
+            self._keep_what_was_signed(resource)
+        entry = self._entry()
         written = self.records.update(
-            resource, labels=effective(resource), entry=self._entry, if_match=if_match
+            resource, entry=entry, if_match=if_match, rules=self._rules(resource)
         )
-        self._take_effect(resource, written)
-        return written
+        return self._noted(written, entry)
 
     def delete(self, type: str, id: ResourceId, *, if_match: int | None = None) -> Written:
-        return self.records.delete(type, id, entry=self._entry, if_match=if_match)
+        entry = self._entry()
+        return self._noted(self.records.delete(type, id, entry=entry, if_match=if_match), entry)
+
+    def _keep_what_was_signed(self, resource: dict[str, Any]) -> None:
+        try:
+            before = self.records.read("DocumentReference", str(resource.get("id")))
+        except (Absent, Gone):
+            return
+        demand_text_unchanged(parse(before.body), resource)
+
+    def _rules(self, resource: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """A Consent takes effect in the transaction that stores it (design D4)."""
+        if resource.get("resourceType") != "Consent":
+            return None
+        compiled = compile_rules(resource, received=self.at, zone=self.zone)
+        return [asdict(rule) for rule in compiled]
+
+    def _entry(self) -> EntryId:
+        """The entry that a version row will point at, known before the row is written.
+
+        One an act, for an act writes about one participant; an import writes about many, so there
+        each record has its own.
+        """
+        if self.action is Action.IMPORT or self._own is None:
+            self._own = EntryId(uuid7(self.at))
+        return self._own
+
+    def _noted(self, written: Written, entry: EntryId) -> Written:
+        stored = written.stored
+        if written.changed:
+            self._written[stored.type, stored.id, stored.version] = entry
+        return written
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -87,22 +116,6 @@ class Act:
             del self.records.touched[met:]
             raise
 
-    def _entry(self, patient: PatientId) -> EntryId:
-        """The entry a version row will point at: known before it is written, one per patient."""
-        if patient not in self._entries:
-            self._entries[patient] = EntryId(uuid7(self.at))
-        return self._entries[patient]
-
-    def _take_effect(self, resource: dict[str, Any], written: Written) -> None:
-        if resource["resourceType"] == "Consent" and written.changed:
-            compiled = compile_rules(resource, received=self.at, zone=self.zone)
-            rules.replace(
-                self.connection,
-                patient=written.stored.patient,
-                consent=written.stored.id,
-                rows=[asdict(rule) for rule in compiled],
-            )
-
     def explain(self) -> None:
         """For a disclosure by consent: note which consents opened it, for notice and ledger."""
         if self.permit.basis != "consent":
@@ -111,23 +124,21 @@ class Act:
             self.sources[patient] = rules.opened_by(self.connection, self.records.view, patient)
 
     def entries(self) -> list[Entry]:
-        """What the ledger will say: one entry a participant, in chunks; one if nothing was met."""
-        touched: dict[PatientId, list[Touched]] = defaultdict(list)
-        for access in self.records.touched:
-            touched[access.patient].append(access.touched)
+        """What the ledger will say: an entry per participant met or record imported, in chunks."""
+        touched: dict[tuple[EntryId | None, PatientId], list[Touched]] = defaultdict(list)
+        for met in self.records.touched:
+            entry = self._written.get((met.type, met.id, met.version)) if met.digest else None
+            if entry is None and met.patient == self.about and self.action is not Action.IMPORT:
+                entry = self._own
+            touched[entry, met.patient].append(Touched(met.type, met.id, met.version, met.digest))
         if not touched:
             return [self._said(self.about, (), EntryId(uuid7(self.at)))]
         said = []
-        for patient, records in touched.items():
+        for (entry, patient), records in touched.items():
+            about = None if patient == HOUSE else patient
             for start in range(0, len(records), MOST_TOUCHED):
-                known = self._entries.get(patient) if start == 0 else None
-                said.append(
-                    self._said(
-                        None if patient == HOUSE else patient,
-                        tuple(records[start : start + MOST_TOUCHED]),
-                        known or EntryId(uuid7(self.at)),
-                    )
-                )
+                id_ = entry if entry and start == 0 else EntryId(uuid7(self.at))
+                said.append(self._said(about, tuple(records[start : start + MOST_TOUCHED]), id_))
         return said
 
     def _said(
