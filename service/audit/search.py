@@ -69,9 +69,7 @@ _CHECKPOINT = (
 )
 _CHECKPOINT_OF = _CHECKPOINT.where(ledger_checkpoint.c.log == bindparam("log"))
 _PLACE = select(ledger_leaf.c.log, ledger_leaf.c.seq).where(ledger_leaf.c.entry == bindparam("id"))
-_LOG = (
-    select(ledger_log.c.log, ledger_log.c.min_index).order_by(ledger_log.c.log.desc()).limit(1)
-)
+_LOG = select(ledger_log.c.log, ledger_log.c.min_index).order_by(ledger_log.c.log.desc()).limit(1)
 _TILE = select(ledger_tile.c.hashes).where(
     ledger_tile.c.log == bindparam("log"),
     ledger_tile.c.level == bindparam("level"),
