@@ -68,23 +68,13 @@ def outline(found: Filter, seen: Callable[[str], Shape]) -> Outline:
     match found:
         case Condition(type_, parameter, test, values):
             prefixes = tuple(value.prefix for value in values if isinstance(value, Span))
-            many = len(values) > 1 or _expands(parameter, test)
-            return Outline(type_, parameter, test, many, prefixes)
+            return Outline(type_, parameter, test, found.many, prefixes)
         case Chained(type_, parameter, target, inner):
             return Outline(type_, parameter, Test.IS, many=False, target=target,
                            seen=seen(target), inner=outline(inner, seen))  # fmt: skip
         case Reversed(type_, parameter, source, inner):
             return Outline(type_, parameter, Test.IS, many=False, target=source, reverse=True,
                            seen=seen(source), inner=outline(inner, seen))  # fmt: skip
-
-
-def _expands(parameter: Parameter, test: Test) -> bool:
-    """Salted codes may stand for several participants, each with a hash of its own."""
-    return test is Test.IDENTIFIER or (
-        parameter.source is Source.ROWS
-        and parameter.kind in (Kind.TOKEN, Kind.URI)
-        and not parameter.shared
-    )
 
 
 def build(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
@@ -172,9 +162,7 @@ def _identifier(found: Outline, row: FromClause, slot: str) -> Sql:
 def _reference(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
     ix, rows = _rows(ix_reference, found, found.parameter.index)
     if found.many:
-        meets = tuple_(ix.c.target_type, ix.c.target_id).in_(
-            bindparam(f"{slot}to", expanding=True)
-        )
+        meets = tuple_(ix.c.target_type, ix.c.target_id).in_(bindparam(f"{slot}to", expanding=True))
     else:
         meets = and_(
             ix.c.target_type == bindparam(f"{slot}type", type_=String(32)),
@@ -192,9 +180,7 @@ def _date(found: Outline, row: FromClause, slot: str) -> Sql:
     if MAIN_DATE.get(found.type) != name:
         return exists().where(rows, _own(ix, row), _spans(found, ix.c.lo, ix.c.hi, slot))
     same = and_(ix.c.lo == row.c.lo, ix.c.hi == row.c.hi)  # none, where lastUpdated stands in
-    return and_(
-        _spans(found, row.c.lo, row.c.hi, slot), exists().where(rows, _own(ix, row), same)
-    )
+    return and_(_spans(found, row.c.lo, row.c.hi, slot), exists().where(rows, _own(ix, row), same))
 
 
 def _spans(
