@@ -78,7 +78,7 @@ def outline(found: Filter, seen: Callable[[str], Shape]) -> Outline:
 
 
 def build(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
-    """The predicate on `row`; its values are named `<slot>...` (see bindings.py)."""
+    """The predicate on `row`; its values are named `<slot>...` (see binds.py)."""
     if found.inner is not None:
         return _hop(found, found.inner, row, slot, anchored=anchored)
     parameter = found.parameter

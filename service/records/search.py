@@ -28,7 +28,7 @@ from service.database.metadata import GUID
 from service.errors import Malformed
 from service.keys.keyring import Keyring
 from service.records import pages
-from service.records.bindings import Owners, Values, bind, named
+from service.records.binds import Owners, Values, bind, named
 from service.records.directory import Directory
 from service.records.filters import Outline, build, outline
 from service.records.includes import TooMany, included, opened
