@@ -140,11 +140,12 @@ def _visible(kind: str, seen: Shape, by: str) -> Select[tuple[str, str, int, int
         .limit(bindparam("most", type_=Integer))
         .subquery("beside")
     )
-    return select(inner.c.patient, inner.c.id, inner.c.version, inner.c.updated, v.c.body).join(
-        v,
-        and_(v.c.patient == inner.c.patient, v.c.type == literal_column(f"'{kind}'"),
-             v.c.id == inner.c.id, v.c.version == inner.c.version),
+    body = and_(
+        v.c.patient == inner.c.patient, v.c.type == literal_column(f"'{kind}'"),
+        v.c.id == inner.c.id, v.c.version == inner.c.version,
     )  # fmt: skip
+    columns = (inner.c.patient, inner.c.id, inner.c.version, inner.c.updated, v.c.body)
+    return select(*columns).select_from(inner.join(v, body))
 
 
 def _linked(*columns: ColumnElement[Any]) -> Select[Any]:

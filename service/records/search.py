@@ -248,7 +248,7 @@ def _page(statement: Statement) -> Select[tuple[str, str, int, int, int | str, b
     again = [page.c.key, page.c.id]
     return (
         select(page.c.patient, page.c.id, page.c.version, page.c.updated, page.c.key, v.c.body)
-        .join(v, _body_of(page, statement.type))
+        .select_from(page.join(v, _body_of(page, statement.type)))
         .order_by(*(key.desc() if statement.descending else key for key in again))
     )
 
