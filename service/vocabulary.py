@@ -62,6 +62,7 @@ class Action(StrEnum):
     AUDIT_SEARCH = "audit-search"
     AUDIT_PROOF = "audit-proof"
     ACCOUNTING = "accounting"
+    RECORD = "record"  # the ledger's own acts: streams, gaps, rejects
 
 
 WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE, Action.SYNC_PUSH, Action.IMPORT})

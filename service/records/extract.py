@@ -100,7 +100,9 @@ def extract(
     plan, found = _PLANS[type_], _Found()
     for name, value in resource.items():
         for step in plan.get(name, ()):
-            for node in nodes(value, step.rest) if step.rest or value.__class__ is list else (value,):
+            for node in (
+                nodes(value, step.rest) if step.rest or value.__class__ is list else (value,)
+            ):
                 _collect(step, node, found, zone, base)
     parameters = PARAMETERS[type_]
     owner = {"patient": patient, "type": type_, "id": id_}

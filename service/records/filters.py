@@ -172,9 +172,7 @@ def _identifier(found: Outline, row: FromClause, slot: str) -> Sql:
 def _reference(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
     ix, rows = _rows(ix_reference, found, found.parameter.index)
     if found.many:
-        meets = tuple_(ix.c.target_type, ix.c.target_id).in_(
-            bindparam(f"{slot}to", expanding=True)
-        )
+        meets = tuple_(ix.c.target_type, ix.c.target_id).in_(bindparam(f"{slot}to", expanding=True))
     else:
         meets = and_(
             ix.c.target_type == bindparam(f"{slot}type", type_=String(32)),
@@ -192,9 +190,7 @@ def _date(found: Outline, row: FromClause, slot: str) -> Sql:
     if MAIN_DATE.get(found.type) != name:
         return exists().where(rows, _own(ix, row), _spans(found, ix.c.lo, ix.c.hi, slot))
     same = and_(ix.c.lo == row.c.lo, ix.c.hi == row.c.hi)  # none, where lastUpdated stands in
-    return and_(
-        _spans(found, row.c.lo, row.c.hi, slot), exists().where(rows, _own(ix, row), same)
-    )
+    return and_(_spans(found, row.c.lo, row.c.hi, slot), exists().where(rows, _own(ix, row), same))
 
 
 def _spans(

@@ -317,7 +317,3 @@ def definition(type_: str, parameter: Parameter) -> str:
     if type_ in _INDIVIDUAL.get(parameter.name, ()):
         return f"{HL7}individual-{parameter.name}"
     return f"{HL7}{type_}-{parameter.name}"
-
-
-
-

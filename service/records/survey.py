@@ -78,7 +78,10 @@ class Survey:
             element = fields.get(name)
             if element is None:
                 continue
-            if element.choice and chosen.setdefault(element.choice, bare := name.lstrip("_")) != bare:
+            if (
+                element.choice
+                and chosen.setdefault(element.choice, bare := name.lstrip("_")) != bare
+            ):
                 self._fault("structure", "Two forms of one choice.", (place, element.path, None))
             if child.__class__ is not list:
                 self._element(child, element, (place, element.path, None), name in deep)
@@ -87,7 +90,9 @@ class Survey:
                 if one is not None:
                     self._element(one, element, (place, element.path, number), name in deep)
                 elif not _has(value, name, number):
-                    self._fault("structure", "A null has no partner.", (place, element.path, number))
+                    self._fault(
+                        "structure", "A null has no partner.", (place, element.path, number)
+                    )
         if rule is not None:
             for below, message in rule(value):
                 self._fault("invariant", message, (place, below, None) if below else place)

@@ -1,0 +1,99 @@
+"""Puts the house together: engine, keys, ledger lanes, gate, doors.
+
+Start-up code, with the command line: the only places that read settings and build an engine. What
+a room needs arrives as an argument.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from service import telemetry, web
+from service.access.caller import Tokens
+from service.access.enforce import Access, opener
+from service.access.token_keys import TokenKeys
+from service.audit.append import GroupCommit, Ledger
+from service.database import engine as engines
+from service.database.transactions import Transactions
+from service.fhir.routes import router as fhir
+from service.identity.routes import router as identity
+from service.keys.keyring import Keyring, start
+from service.records import changes
+from service.records.directory import Directory
+from service.review.routes import router as review
+from service.settings import Settings, from_environment
+from service.sync.routes import router as sync
+from service.vocabulary import Micros
+
+LOG = 1
+"""One log a tenant, one tenant a house."""
+THREADS = 40
+
+
+def clock() -> Micros:
+    return Micros(time.time_ns() // 1000)  # the machine's clock, read at the edge only
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that was opened at the start, for the application and the machine threads."""
+
+    settings: Settings
+    transactions: Transactions
+    keyring: Keyring
+    ledger: Ledger
+    lane: GroupCommit
+    tokens: Tokens
+    access: Access
+
+
+def open_house(settings: Settings) -> House:
+    """Refuses to start over weak durability, wrong keys or a schema it does not know."""
+    transactions = opener(engines.build(settings.database_url, pool_size=THREADS))
+    with transactions.read() as connection:
+        engines.demand_durability(connection)
+    keyring = start(transactions, settings.keyring, create=False, at=clock())
+    with transactions.write() as connection:
+        changes.settle(connection)
+    ledger = Ledger(LOG, keyring.ingest_key)
+    # The lane writes on a connection of its own: callers holding the pool would wait for it.
+    lane_engine = engines.build(settings.database_url, pool_size=1)
+    lane = GroupCommit(opener(lane_engine, sharing=transactions), ledger, clock)
+    tokens = Tokens(settings.base_url, TokenKeys(keyring))
+    access = Access(
+        opener=transactions, lane=lane, ledger=ledger, keyring=keyring, tokens=tokens,
+        directory=Directory(keyring), clock=clock, zone=settings.zone,
+    )  # fmt: skip
+    return House(settings, transactions, keyring, ledger, lane, tokens, access)
+
+
+def build(house: House) -> FastAPI:
+    @asynccontextmanager
+    async def living(_app: FastAPI) -> AsyncIterator[None]:
+        house.lane.start()
+        yield
+        house.lane.close()
+
+    app = FastAPI(
+        title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    app.state.settings = house.settings
+    app.state.tokens = house.tokens
+    app.state.access = house.access
+    app.include_router(identity, prefix="/oauth")
+    app.include_router(sync, prefix="/sync/v1")
+    app.include_router(review)
+    app.include_router(fhir, prefix="/fhir")
+    web.install(app)
+    return app
+
+
+def create() -> FastAPI:
+    """What uvicorn calls in each worker process."""
+    settings = from_environment(os.environ)
+    telemetry.configure(settings.log_level)
+    return build(open_house(settings))
