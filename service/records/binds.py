@@ -15,7 +15,7 @@ from service.records.extract import ANY, target_id
 from service.records.parameters import Kind, Parameter, Source
 from service.records.query import Chained, Condition, Filter, Query, Reversed, Test
 from service.records.values import Reference, Span, Token, is_id
-from service.vocabulary import HOUSE, HOUSE_TYPES
+from service.vocabulary import HOUSE, HOUSE_TYPES, STORED_TYPES
 
 NO_ONE = "ffffffff-ffff-4fff-bfff-ffffffffffff"
 """An id that no row has: where a value cannot be an id of ours, it finds nothing."""
@@ -96,8 +96,8 @@ def _column(found: Condition, slot: str) -> Values:
     if found.test in (Test.MISSING, Test.PRESENT):
         return {}
     ids = _ids(found)
-    many = len(found.values) > 1 or found.parameter.kind is Kind.REFERENCE or found.test is Test.NOT
-    return {f"{slot}ids": ids if many else ids[0]}
+    single = found.parameter.kind is Kind.TOKEN and found.test is Test.IS and not found.many
+    return {f"{slot}ids": ids[0] if single else ids}
 
 
 def _ids(found: Condition) -> list[str]:
@@ -116,7 +116,7 @@ def _ids(found: Condition) -> list[str]:
 def _targets(found: Condition, slot: str, blind: Blind) -> Values:
     pairs = [pair for value in found.values if isinstance(value, Reference)
              for pair in _pairs(found.parameter, value, blind)]  # fmt: skip
-    if found.many_targets:
+    if found.many:
         return {f"{slot}to": pairs}
     (type_, id_), *_ = pairs
     return {f"{slot}type": type_, f"{slot}id": id_}
@@ -126,7 +126,7 @@ def _pairs(parameter: Parameter, value: Reference, blind: Blind) -> list[tuple[s
     """(target_type, target_id); a bare id may be of any type the parameter leads to."""
     if value.type is not None or value.foreign:
         return [(value.type or "", target_id(blind, value.id))]
-    return [(type_, value.id) for type_ in parameter.targets or ()]
+    return [(type_, value.id) for type_ in parameter.targets or sorted(STORED_TYPES)]
 
 
 def _hashes(found: Condition, slot: str, owners: Owners, blind: Blind) -> Values:
@@ -141,7 +141,7 @@ def _hashes(found: Condition, slot: str, owners: Owners, blind: Blind) -> Values
         blind.token(salt, found.type, name, system, code)
         for salt in salts for system, code in pairs
     ]  # fmt: skip
-    return {f"{slot}hash": hashes if found.many_hashes else hashes[0]}
+    return {f"{slot}hash": hashes if found.many else hashes[0]}
 
 
 def _code(parameter: Parameter, test: Test, value: object) -> tuple[str, str]:

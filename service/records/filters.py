@@ -68,8 +68,7 @@ def outline(found: Filter, seen: Callable[[str], Shape]) -> Outline:
     match found:
         case Condition(type_, parameter, test, values):
             prefixes = tuple(value.prefix for value in values if isinstance(value, Span))
-            many = len(values) > 1 or _expands(parameter, test)
-            return Outline(type_, parameter, test, many, prefixes)
+            return Outline(type_, parameter, test, found.many, prefixes)
         case Chained(type_, parameter, target, inner):
             return Outline(type_, parameter, Test.IS, many=False, target=target,
                            seen=seen(target), inner=outline(inner, seen))  # fmt: skip
@@ -78,17 +77,8 @@ def outline(found: Filter, seen: Callable[[str], Shape]) -> Outline:
                            seen=seen(source), inner=outline(inner, seen))  # fmt: skip
 
 
-def _expands(parameter: Parameter, test: Test) -> bool:
-    """Salted codes may stand for several participants, each with a hash of its own."""
-    return test is Test.IDENTIFIER or (
-        parameter.source is Source.ROWS
-        and parameter.kind in (Kind.TOKEN, Kind.URI)
-        and not parameter.shared
-    )
-
-
 def build(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
-    """The predicate on `row`; its values are named `<slot>...` (see bindings.py)."""
+    """The predicate on `row`; its values are named `<slot>...` (see binds.py)."""
     if found.inner is not None:
         return _hop(found, found.inner, row, slot, anchored=anchored)
     parameter = found.parameter

@@ -2,7 +2,7 @@
 
 Extraction, search and the capability statement read this one table. A path is a dotted element
 path; `extension(<url>)` steps into one extension; a trailing `:instant` says that the value is one
-microsecond wide, not as wide as its digits.
+microsecond wide, not as wide as its digits; `:phone` takes the contact points of that system.
 """
 
 from dataclasses import dataclass
@@ -115,11 +115,12 @@ _ADDRESS = (
 )
 _TELECOM = (
     _known("telecom", "telecom", kind=Kind.TOKEN),
-    _known("phone", "telecom", kind=Kind.TOKEN, system="phone"),
-    _known("email", "telecom", kind=Kind.TOKEN, system="email"),
+    _known("phone", "telecom:phone", kind=Kind.TOKEN),
+    _known("email", "telecom:email", kind=Kind.TOKEN),
 )
 _NAME = (_known("name", "name"), _known("family", "name.family"), _known("given", "name.given"))
-_GENDER = _known("gender", "gender", kind=Kind.TOKEN)
+_GENDER = _known("gender", "gender", kind=Kind.TOKEN,
+                 system="http://hl7.org/fhir/administrative-gender")  # fmt: skip
 _BIRTH = _known("birthdate", "birthDate", kind=Kind.DATE)
 _ACTIVE = _token("active", "active", shared=True)
 _STAFF = ("Practitioner", "PractitionerRole", "Organization")

@@ -66,6 +66,19 @@ class Condition:
     test: Test
     values: tuple[Value, ...]
 
+    @property
+    def many(self) -> bool:
+        """Whether it compares with a list: several values, or one that stands for several."""
+        match self.parameter.kind, self.parameter.source:
+            case _, _ if len(self.values) > 1 or self.test is Test.IDENTIFIER:
+                return True
+            case Kind.REFERENCE, Source.ROWS:
+                (only,) = self.values or (None,)
+                return isinstance(only, Reference) and only.type is None and not only.foreign
+            case Kind.TOKEN | Kind.URI, Source.ROWS:
+                return not self.parameter.shared  # salted: a hash for each participant
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Chained:
@@ -116,6 +129,7 @@ class Query:
     ignored: tuple[str, ...] = ()
     at: Micros = Micros(0)
     after: tuple[int | str, str] | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +139,9 @@ class Reading:
     zone: tzinfo
     at: Micros
     base: str = ""
+
+
+_WHOLE_SYSTEM = {Test.IS: Test.PRESENT, Test.NOT: Test.MISSING}
 
 
 class _Unknown(Malformed):
@@ -262,10 +279,10 @@ def _condition(
     parts = split(text, ",")
     if len(parts) > MOST_VALUES or not all(parts):
         raise _refused("value", "A search value is empty, or has too many alternatives.")
-    return Condition(
-        type_, parameter, test,
-        tuple(_value(parameter, test, of, part, reading) for part in parts),
-    )  # fmt: skip
+    values = tuple(_value(parameter, test, of, part, reading) for part in parts)
+    if parameter.system and Token(parameter.system, None) in values:  # its codes have no other
+        return Condition(type_, parameter, _WHOLE_SYSTEM[test], ())
+    return Condition(type_, parameter, test, values)
 
 
 def _modifier(parameter: Parameter, modifier: str) -> tuple[Test, str | None]:
