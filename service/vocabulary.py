@@ -155,6 +155,8 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PART2_LABEL = "42CFRPart2"
+AUDIENCE_LABEL = "https://peernotes.example/fhir/CodeSystem/audience"
+"""System of the one label of our own, `private` or `team` (class Audience), in meta.security."""
 
 PATIENT_TYPES = frozenset(
     {
