@@ -5,7 +5,7 @@ that what a Consent says takes effect in the same transaction that stores it (de
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,14 +18,30 @@ from service.access.policy import Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.database.ids import uuid7
-from service.errors import Absent, Gone
+from service.errors import Absent, Forbidden, Gone, Malformed
 from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
-from service.records import rules
+from service.records import pages, rules
+from service.records.binds import named
+from service.records.directory import Directory
 from service.records.document import parse
+from service.records.pages import Holder
+from service.records.query import Query, Reading
+from service.records.query import parse as parse_query
+from service.records.search import Page, Searcher
 from service.records.store import Records
-from service.records.stored import Written
-from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Relation, ResourceId
+from service.records.stored import Access, Written
+from service.records.view import View
+from service.vocabulary import (
+    HOUSE,
+    PATIENT_TYPES,
+    Action,
+    EntryId,
+    Micros,
+    PatientId,
+    Relation,
+    ResourceId,
+)
 
 MOST_TOUCHED = 400
 """Records named in one entry; a leaf stays under 64 KiB, more become further entries."""
@@ -43,6 +59,8 @@ class Act:
     connection: Connection
     keyring: Keyring
     records: Records
+    view: View
+    directory: Directory
     zone: ZoneInfo
     resource_type: str = ""
     about: PatientId | None = None
@@ -51,6 +69,49 @@ class Act:
     leaves: list[bytes] = field(default_factory=list)
     _own: EntryId | None = None
     _written: dict[tuple[str, str, int], EntryId] = field(default_factory=dict)
+
+    def asked(
+        self, type: str, parameters: Sequence[tuple[str, str]], *, base: str = "",
+        lenient: bool = False,
+    ) -> Query:  # fmt: skip
+        """The search that parameters, or a page token of this caller's, ask for."""
+        names = [name for name, _ in parameters]
+        if "_page" in names:
+            if names != ["_page"]:
+                raise Malformed("A page link is followed as it is, without other parameters.")
+            query = pages.resume(
+                self.keyring, parameters[0][1], self._holder, zone=self.zone, at=self.at, base=base
+            )
+            if query.type != type:
+                raise Malformed("This page link is for another resource type.")
+        else:
+            query = parse_query(
+                type, parameters, Reading(self.zone, self.at, base), lenient=lenient
+            )
+        about = named(query)
+        if about is None and self.permit.patient_required and type in PATIENT_TYPES:
+            raise Forbidden("This caller names the participant: add patient=ID.")
+        if about is not None and len(about) == 1:
+            self.about = PatientId(next(iter(about)))
+        return query
+
+    def search(self, query: Query) -> Page:
+        """One page through visible(); whatever it holds will be in the entry."""
+        page = Searcher(
+            self.connection, self.keyring, self.view, self.directory, self._holder, self.at
+        ).page(query)
+        self.records.touched += [
+            Access(each.patient, each.type, each.id, each.version)
+            for each in (*page.stored, *page.included)
+        ]
+        return page
+
+    @property
+    def _holder(self) -> Holder:
+        caller = self.caller
+        return Holder(
+            caller.principal, caller.client, self.permit.purpose, caller.scopes or ("role",)
+        )
 
     def create(self, resource: dict[str, Any], *, id: ResourceId | None = None) -> Written:
         """Store a new resource; a replay with the same id and bytes answers as the first did."""
@@ -121,7 +182,7 @@ class Act:
         if self.permit.basis != "consent":
             return
         for patient in {access.patient for access in self.records.touched} - {HOUSE}:
-            self.sources[patient] = rules.opened_by(self.connection, self.records.view, patient)
+            self.sources[patient] = rules.opened_by(self.connection, self.view, patient)
 
     def entries(self) -> list[Entry]:
         """What the ledger will say: an entry per participant met or record imported, in chunks."""

@@ -35,7 +35,16 @@ from service.errors import Absent, Conflict, Forbidden, PeernotesError, Unavaila
 from service.keys.keyring import Keyring
 from service.records.directory import Directory
 from service.records.store import Records, whereabouts
-from service.vocabulary import WRITES, Action, EntryId, Micros, PatientId, Purpose, Relation
+from service.vocabulary import (
+    WRITES,
+    Action,
+    EntryId,
+    Micros,
+    PatientId,
+    Purpose,
+    Relation,
+    ResourceId,
+)
 
 
 def opener(engine: Engine, *, sharing: Transactions | None = None) -> Transactions:
@@ -105,6 +114,11 @@ class Access:
     @property
     def clock(self) -> Callable[[], Micros]:
         return self._clock
+
+    @property
+    def observer(self) -> ResourceId:
+        """The Device that this service is, in the AuditEvents it renders."""
+        return ResourceId(self._keyring.tenant)
 
     @property
     def healthy(self) -> bool:
@@ -197,14 +211,13 @@ class Access:
     def _open_act(
         self, asked: Asked, caller: Caller, permit: Permit, connection: Connection
     ) -> Act:
-        records = Records(
-            connection, self._keyring, view_of(permit, caller, asked.at), asked.at, self._zone,
-            self._directory,
-        )  # fmt: skip
+        view = view_of(permit, caller, asked.at)
+        records = Records(connection, self._keyring, view, asked.at, self._zone)
         return Act(
             id=str(uuid4()), action=asked.action, at=asked.at, caller=caller, permit=permit,
-            connection=connection, keyring=self._keyring, records=records, zone=self._zone,
-            resource_type=asked.type, about=asked.patient,
+            connection=connection, keyring=self._keyring, records=records, view=view,
+            directory=self._directory, zone=self._zone, resource_type=asked.type,
+            about=asked.patient,
         )  # fmt: skip
 
     @contextmanager

@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRouter
 
 from service.errors import Malformed, NotAllowed
-from service.fhir import bundle, notice
+from service.fhir import audit_events, binary, bundle, notice
 from service.fhir.answers import base_of, demand_json_answer, one
 from service.fhir.capabilities import CAPABILITIES
 from service.records.store import LATEST
@@ -35,7 +35,11 @@ def read(
     request: Request, type_: str, id_: str, caller: Caller, access: Gate, purpose: Claimed
 ) -> Response:
     demand(type_, "read")
+    if type_ == "Binary":
+        return binary.read(request, id_, caller, access, purpose)
     demand_json_answer(request)
+    if type_ == "AuditEvent":
+        return audit_events.read(request, id_, caller, access, purpose)
     with access.permit(Action.READ, caller, type=type_, id=id_, purpose=purpose) as act:
         stored = act.records.read(type_, id_)
         due = notice.due(act)

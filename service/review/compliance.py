@@ -64,13 +64,16 @@ def entry(request: Request, id_: str, caller: Caller, access: Gate) -> Response:
             raise Absent("There is no such entry.")
         leaf = search.leaf(act.connection, found.entry.id)
         proof = search.proof(act.connection, found.entry.id)
-    base = request.app.state.settings.base_url
+    event = render(
+        found.entry, base_url=f"{request.app.state.settings.base_url}/fhir",
+        observer=access.observer, position=found.position,
+    )  # fmt: skip
     return _json(
         {
             "entry": _row(found.entry, found.seq),
             "leaf": leaf.decode() if leaf else None,
             "proof": proof,
-            "audit_event": render(found.entry, base_url=base),
+            "audit_event": event,
         }
     )
 
