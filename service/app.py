@@ -21,6 +21,7 @@ from service.database import engine as engines
 from service.database.transactions import Transactions
 from service.fhir.routes import router as fhir
 from service.identity import routes as identity
+from service.identity import signing
 from service.identity.house import House as SignIn
 from service.identity.house import furnish
 from service.keys.keyring import Keyring, start

@@ -11,21 +11,22 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
 from service.access.policy import Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
+from service.consent.notice import Holder, Obligations, obligations
+from service.consent.rule import Rule
 from service.database.ids import uuid7
 from service.errors import Absent, Forbidden, Gone, Malformed
 from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
-from service.records import pages, rules
+from service.records import grounds, pages
 from service.records.binds import named
 from service.records.directory import Directory
 from service.records.document import parse
-from service.records.pages import Holder
 from service.records.query import Query, Reading
 from service.records.query import parse as parse_query
 from service.records.search import Page, Searcher
@@ -37,12 +38,14 @@ from service.vocabulary import (
     PATIENT_TYPES,
     Action,
     EntryId,
+    Family,
     Micros,
     PatientId,
     Relation,
     ResourceId,
 )
 
+CONSENT = "consent"
 MOST_TOUCHED = 400
 """Records named in one entry; a leaf stays under 64 KiB, more become further entries."""
 
@@ -64,7 +67,7 @@ class Act:
     zone: ZoneInfo
     resource_type: str = ""
     about: PatientId | None = None
-    sources: dict[PatientId, tuple[ResourceId, ...]] = field(default_factory=dict)
+    grounds: dict[PatientId, tuple[tuple[ResourceId, Rule], ...]] = field(default_factory=dict)
     said: list[Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     _own: EntryId | None = None
@@ -107,9 +110,9 @@ class Act:
         return page
 
     @property
-    def _holder(self) -> Holder:
+    def _holder(self) -> pages.Holder:
         caller = self.caller
-        return Holder(
+        return pages.Holder(
             caller.principal, caller.client, self.permit.purpose, caller.scopes or ("role",)
         )
 
@@ -177,12 +180,23 @@ class Act:
             del self.records.touched[met:]
             raise
 
-    def explain(self) -> None:
-        """For a disclosure by consent: note which consents opened it, for notice and ledger."""
-        if self.permit.basis != "consent":
+    def rest_on(self) -> None:
+        """Note which consents a disclosure rests on, for the notice and for the ledger."""
+        if self.permit.basis != CONSENT:
             return
-        for patient in {access.patient for access in self.records.touched} - {HOUSE}:
-            self.sources[patient] = rules.opened_by(self.connection, self.view, patient)
+        for patient in {met.patient for met in self.records.touched} - {HOUSE, *self.grounds}:
+            self.grounds[patient] = tuple(
+                (ResourceId(row.consent), _rule(row))
+                for row in grounds.permits(self.connection, self.view, patient)
+            )
+
+    def obligations(self) -> Obligations | None:
+        """What must travel with what was disclosed by consent; None if nothing was."""
+        self.rest_on()
+        rules = [pair for found in self.grounds.values() for pair in found]
+        if not rules:
+            return None
+        return obligations(rules, Holder.COVERED_ENTITY, self.permit.purpose)
 
     def entries(self) -> list[Entry]:
         """What the ledger will say: an entry per participant met or record imported, in chunks."""
@@ -227,5 +241,13 @@ class Act:
         )
 
     def _basis(self, patient: PatientId | None) -> str:
-        consents = self.sources.get(patient, ()) if patient else ()
-        return f"consent:{','.join(consents)}" if consents else self.permit.basis
+        named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
+        return f"{CONSENT}:{','.join(named)}" if named else self.permit.basis
+
+
+def _rule(row: Row[Any]) -> Rule:
+    return Rule(
+        effect="permit", nested=row.nested, recipient=row.recipient, purpose=row.purpose,
+        lo=row.lo, hi=row.hi, conf=row.conf, families=Family(row.families), data_lo=row.data_lo,
+        data_hi=row.data_hi, type=row.type, target=row.target, target_kind=row.target_kind,
+    )  # fmt: skip

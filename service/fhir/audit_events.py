@@ -95,9 +95,7 @@ def _target(text: str, type_: str) -> str:
     return found.id
 
 
-def _dates(
-    texts: list[str], request: Request, at: Micros
-) -> tuple[Micros | None, Micros | None]:
+def _dates(texts: list[str], request: Request, at: Micros) -> tuple[Micros | None, Micros | None]:
     since: int | None = None
     until: int | None = None
     for text in texts:
@@ -107,15 +105,15 @@ def _dates(
             raise Malformed("`date` is a date or an instant, with eq, ge, gt, le or lt.") from None
         match asked.prefix:
             case Prefix.EQ:
-                low, high = asked.lo, asked.hi
+                low, high = asked.interval.lo, asked.interval.hi
             case Prefix.GE:
-                low, high = asked.lo, None
+                low, high = asked.interval.lo, None
             case Prefix.GT | Prefix.SA:
-                low, high = asked.hi, None
+                low, high = asked.interval.hi, None
             case Prefix.LE:
-                low, high = None, asked.hi
+                low, high = None, asked.interval.hi
             case Prefix.LT | Prefix.EB:
-                low, high = None, asked.lo
+                low, high = None, asked.interval.lo
             case _:
                 raise Malformed("`date` takes eq, ge, gt, le, lt, sa and eb here.")
         since = low if since is None else since if low is None else max(since, low)
@@ -145,4 +143,3 @@ def _rendered(request: Request, found: ledger.Found) -> Stored:
     return Stored(
         "AuditEvent", entry.id, 1, entry.at, entry.patient or HOUSE, msgspec.json.encode(event)
     )
-
