@@ -27,7 +27,7 @@ PUBLIC = (
     "/ledger/checkpoint", "/ledger/tile/", "/static/", "/openapi.json",
 )  # fmt: skip
 """Routes that hold nothing about anybody; every other 2xx or 3xx needs a durable entry."""
-PUBLIC_PAGES = frozenset({"/", "/review"})
+PUBLIC_PAGES = frozenset({"/"})
 STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 log = structlog.get_logger()
