@@ -18,8 +18,8 @@ from service.audit.tables import (
     ledger_log,
     ledger_tile,
 )
-from service.audit.tiles import Tile, TileTree, encode_bundle
-from service.audit.tree import HASH_SIZE, TILE_WIDTH, inclusion_proof
+from service.audit.tiles import ENTRIES, Tile, TileTree, encode_bundle, parse_path
+from service.audit.tree import HASH_SIZE, TILE_WIDTH, VerificationError, inclusion_proof
 from service.errors import Tampered
 from service.vocabulary import Action, EntryId, Micros, PatientId
 
@@ -152,6 +152,20 @@ def bundle(connection: Connection, n: int, width: int = TILE_WIDTH) -> bytes | N
     span = {"log": log.log, "first": first, "end": first + width}
     leaves: Sequence[bytes] = connection.execute(_LEAVES, span).scalars().all()
     return encode_bundle(leaves) if len(leaves) == width else None
+
+
+def served(connection: Connection, path: str) -> bytes | None:
+    """The bytes at a path of C2SP tlog-tiles: `checkpoint`, `tile/...`, `tile/entries/...`."""
+    if path == "checkpoint":
+        note = checkpoint(connection)
+        return None if note is None else note.encode()
+    try:
+        wanted = parse_path(path)
+    except VerificationError:
+        return None
+    if wanted.level == ENTRIES:
+        return bundle(connection, wanted.n, wanted.width)
+    return tile(connection, wanted.level, wanted.n, wanted.width)
 
 
 def proof(connection: Connection, entry_id: EntryId) -> str | None:
