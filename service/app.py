@@ -20,7 +20,10 @@ from service.audit.append import GroupCommit, Ledger
 from service.database import engine as engines
 from service.database.transactions import Transactions
 from service.fhir.routes import router as fhir
-from service.identity.routes import router as identity
+from service.identity import routes as identity
+from service.identity import signing
+from service.identity.house import House as SignIn
+from service.identity.house import furnish
 from service.keys.keyring import Keyring, start
 from service.records import changes
 from service.records.directory import Directory
@@ -49,6 +52,7 @@ class House:
     lane: GroupCommit
     tokens: Tokens
     access: Access
+    sign_in: SignIn
 
 
 def open_house(settings: Settings) -> House:
@@ -59,16 +63,24 @@ def open_house(settings: Settings) -> House:
     keyring = start(transactions, settings.keyring, create=False, at=clock())
     with transactions.write() as connection:
         changes.settle(connection)
+        signing.prepare(connection, keyring, clock())
     ledger = Ledger(LOG, keyring.ingest_key)
     # The lane writes on a connection of its own: callers holding the pool would wait for it.
     lane_engine = engines.build(settings.database_url, pool_size=1)
     lane = GroupCommit(opener(lane_engine, sharing=transactions), ledger, clock)
-    tokens = Tokens(settings.base_url, TokenKeys(keyring))
+    token_keys = TokenKeys(keyring)
+    with transactions.read() as connection:
+        token_keys.load(connection, clock())
+    tokens = Tokens(settings.base_url, token_keys)
     access = Access(
         opener=transactions, lane=lane, ledger=ledger, keyring=keyring, tokens=tokens,
-        directory=Directory(keyring), clock=clock, zone=settings.zone,
+        directory=Directory(keyring, settings.zone), clock=clock, zone=settings.zone,
     )  # fmt: skip
-    return House(settings, transactions, keyring, ledger, lane, tokens, access)
+    sign_in = furnish(
+        base_url=settings.base_url, production=settings.mode == "production", gate=access,
+        opener=transactions, clock=clock, keyring=keyring, token_keys=token_keys, tokens=tokens,
+    )  # fmt: skip
+    return House(settings, transactions, keyring, ledger, lane, tokens, access, sign_in)
 
 
 def build(house: House) -> FastAPI:
@@ -82,9 +94,10 @@ def build(house: House) -> FastAPI:
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,
     )  # fmt: skip
     app.state.settings = house.settings
+    app.state.smart = identity.smart_configuration(house.settings.base_url)
     app.state.tokens = house.tokens
     app.state.access = house.access
-    app.include_router(identity, prefix="/oauth")
+    app.include_router(identity.router(house.sign_in))
     app.include_router(sync, prefix="/sync/v1")
     app.include_router(review)
     app.include_router(fhir, prefix="/fhir")

@@ -58,6 +58,7 @@ class Action(StrEnum):
     SIGN_IN = "sign-in"
     TOKEN = "token"  # noqa: S105 (the act of issuing one)
     REVOKE = "revoke"
+    ACCOUNT = "account"
     BREAK_GLASS = "break-glass"
     AUDIT_SEARCH = "audit-search"
     AUDIT_PROOF = "audit-proof"

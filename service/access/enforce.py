@@ -33,9 +33,19 @@ from service.database.opener import Opener
 from service.database.transactions import Transactions
 from service.errors import Absent, Conflict, Forbidden, PeernotesError, Unavailable
 from service.keys.keyring import Keyring
+from service.records import grounds
 from service.records.directory import Directory
-from service.records.store import Records, whereabouts
-from service.vocabulary import WRITES, Action, EntryId, Micros, PatientId, Purpose, Relation
+from service.records.store import Records
+from service.vocabulary import (
+    WRITES,
+    Action,
+    EntryId,
+    Micros,
+    PatientId,
+    Purpose,
+    Relation,
+    ResourceId,
+)
 
 
 def opener(engine: Engine, *, sharing: Transactions | None = None) -> Transactions:
@@ -53,7 +63,7 @@ class Work:
     refused: str = ""
 
     def refuse(self, reason: str, /) -> None:
-        """What was written is kept (an assertion seen, a failed attempt); the entry says refused."""
+        """The entry says refused; what was written (an assertion seen) is kept all the same."""
         self.refused = reason
 
 
@@ -107,6 +117,11 @@ class Access:
         return self._clock
 
     @property
+    def observer(self) -> ResourceId:
+        """The Device that this service is, in the AuditEvents it renders."""
+        return ResourceId(self._keyring.tenant)
+
+    @property
     def healthy(self) -> bool:
         """Whether an access could be recorded now; without that nothing is answered."""
         return self._lane.healthy
@@ -145,9 +160,12 @@ class Access:
         """For the operator's command line, which holds the keyring; decided and recorded alike."""
         asked = Asked(action, self._clock(), type, "", None, None)
         who = Asking(caller.principal, caller.client, caller)
-        with self._recorded(asked, who), self._opened(asked) as connection:
-            with self._act(asked, caller, connection) as act:
-                yield act
+        with (
+            self._recorded(asked, who),
+            self._opened(asked) as connection,
+            self._act(asked, caller, connection) as act,
+        ):
+            yield act
         self._settle(act)
 
     def _opened(self, asked: Asked) -> AbstractContextManager[Connection]:
@@ -164,7 +182,7 @@ class Access:
             case Permit():
                 act = self._open_act(asked, caller, decision, connection)
         yield act
-        act.explain()
+        act.rest_on()
         act.said = act.entries()
         if asked.action in WRITES:
             act.leaves = append(connection, self._ledger, act.said)
@@ -197,14 +215,13 @@ class Access:
     def _open_act(
         self, asked: Asked, caller: Caller, permit: Permit, connection: Connection
     ) -> Act:
-        records = Records(
-            connection, self._keyring, view_of(permit, caller, asked.at), asked.at, self._zone,
-            self._directory,
-        )  # fmt: skip
+        view = view_of(permit, caller, asked.at)
+        records = Records(connection, self._keyring, view, asked.at, self._zone)
         return Act(
             id=str(uuid4()), action=asked.action, at=asked.at, caller=caller, permit=permit,
-            connection=connection, keyring=self._keyring, records=records, zone=self._zone,
-            resource_type=asked.type, about=asked.patient,
+            connection=connection, keyring=self._keyring, records=records, view=view,
+            directory=self._directory, zone=self._zone, resource_type=asked.type,
+            about=asked.patient,
         )  # fmt: skip
 
     @contextmanager
@@ -234,7 +251,7 @@ class Access:
         patient = asked.patient
         if isinstance(error, Absent) and asked.id:
             with self._opener.read() as connection:
-                patient = whereabouts(connection, asked.type, asked.id)
+                patient = grounds.owner(connection, asked.type, asked.id)
         self._lane.submit([_refused(asked, who, patient, error)])
         receipt.mark_durable()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Receipt:
-    """`durable`: an entry of this request was committed. `refused`: the answer carries no record."""
+    """`durable`: an entry of this request was committed. `refused`: it carries no record."""
 
     durable: bool = False
     refused: bool = False

@@ -89,7 +89,7 @@ class Entry:
     reason: str  # decision or error code from a closed set, '' on success
     resource_type: str = ""  # what a search or create was about, when nothing was touched
     commitments: tuple[Commitment, ...] = ()
-    details: tuple[tuple[str, str | int], ...] = ()  # of the ledger's own events, sorted by name
+    details: tuple[tuple[str, str | int], ...] = ()  # codes and numbers, sorted by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,7 @@ def create(directory: Path, origin: str) -> None:
     """Make a key for a new origin; refused where there is one, for it would sign a second past."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (directory / KEY).exists():
-        raise KeysRefused(
-            "The notary has a key already; a new origin needs a directory of its own."
-        )
+        raise KeysRefused("The notary has a key already; a new origin needs a new directory.")
     save(directory, Memory(origin))
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,

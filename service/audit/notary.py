@@ -89,7 +89,7 @@ class Notary:
         self.alarm = ""  # why it refused, in words that name entries and nothing else
 
     def step(self) -> Checkpoint | None:
-        """Sign what has grown since the last step; None if nothing has. Tampered freezes the log."""
+        """Sign what has grown since the last step, if anything has. Tampered freezes the log."""
         with held(self._directory):
             memory = load(self._directory)
             try:
@@ -207,7 +207,7 @@ class Notary:
             raise Tampered(self.alarm) from error
 
     def _refuse(self, alarm: str) -> None:
-        self.alarm, self.healthy = alarm, False
+        self.alarm, self.healthy = self.alarm or alarm, False
         with self._opener.write() as connection:
             connection.execute(_FREEZE, {"b_log": self._ledger.log})
 

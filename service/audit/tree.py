@@ -84,6 +84,14 @@ class Frontier:
         return cls(size, [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)])
 
 
+def root_over(whole: Frontier, tail: bytes) -> bytes:
+    """The root when `tail`, leaf hashes joined, follows a tree whose leaves are full tiles."""
+    rest = Frontier()
+    for at in range(0, len(tail), HASH_SIZE):
+        rest.append(tail[at : at + HASH_SIZE])
+    return join([*whole.hashes, *rest.hashes])
+
+
 # --- making proofs: RFC 6962, section 2.1 -------------------------------------------------------
 
 

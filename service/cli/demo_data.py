@@ -17,7 +17,6 @@ from service.cli.intake import OPERATOR
 from service.identity import accounts
 from service.identity.accounts import Standing
 from service.identity.passwords import Passwords
-from service.records.validate import validate
 from service.vocabulary import Action, PatientId, Relation, ResourceId, Role
 
 PROGRAM = ResourceId("10000000-0000-4000-8000-000000000001")
@@ -51,7 +50,6 @@ def load(house: House, console: Console, *, first: bool) -> None:
     try:
         with house.access.operate(Action.IMPORT, OPERATOR) as act:
             for resource in resources():
-                validate(resource)
                 act.update(resource)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(folder / "staff.json", _staff(house))
@@ -200,7 +198,9 @@ def _staff(house: House) -> list[dict[str, str]]:
         "maria": Standing(Role.PARTICIPANT, patient=MARIA),
     }
     passwords = Passwords()
-    with house.access.work(Action.TOKEN, agent=OPERATOR.principal, client=OPERATOR.client) as work:
+    with house.access.work(
+        Action.ACCOUNT, agent=OPERATOR.principal, client=OPERATOR.client
+    ) as work:
         made = {
             name: accounts.create_person(
                 work.connection, work.keyring, passwords, work.at, username=name, standing=standing
@@ -222,7 +222,9 @@ def _client(house: House) -> dict[str, Any]:
     key = ECKey.generate_key("P-384", auto_kid=True)
     public = key.as_dict(private=False) | {"alg": "ES384", "use": "sig"}
     standing = Standing(Role.EHR, Relation.OUTSIDE, organisation=CLINIC)
-    with house.access.work(Action.TOKEN, agent=OPERATOR.principal, client=OPERATOR.client) as work:
+    with house.access.work(
+        Action.ACCOUNT, agent=OPERATOR.principal, client=OPERATOR.client
+    ) as work:
         client_id = accounts.create_client(
             work.connection, work.keyring, work.at, standing=standing, scope=SCOPE,
             jwks={"keys": [public]},

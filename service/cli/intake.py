@@ -19,7 +19,6 @@ from service.access.caller import Caller
 from service.access.enforce import Access
 from service.errors import Invalid, PeernotesError, Unavailable
 from service.records.document import encode, parse
-from service.records.validate import validate
 from service.vocabulary import (
     STORED_TYPES,
     Action,
@@ -150,7 +149,6 @@ class Intake:
             if type_ not in STORED_TYPES:
                 self.tally.not_kept[type_ if type_.isalpha() else "unknown"] += 1
                 return None
-            validate(resource)
         except PeernotesError as error:
             self._refuse(line, error)
             return None

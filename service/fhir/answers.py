@@ -7,7 +7,7 @@ from fastapi import Request, Response
 
 from service.errors import Issue, Malformed, NotAcceptable, UnsupportedMedia
 from service.fhir.notice import Notice
-from service.records.store import Stored, Written
+from service.records.stored import Stored, Written
 from service.vocabulary import Micros
 from service.web import FHIR_JSON, operation_outcome
 
@@ -47,7 +47,7 @@ def version_named(header: str | None) -> int | None:
 
 
 def one(request: Request, stored: Stored, notice: Notice | None) -> Response:
-    """A single resource. 304 comes only after the record was found visible, and is in the ledger."""
+    """A single resource. 304 comes only once it was found visible, and is in the ledger."""
     headers = version_headers(stored) | (notice.headers() if notice else {})
     unmodified = request.headers.get("if-none-match")
     if unmodified is not None and unmodified.strip() in (headers["etag"], "*"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from service.fhir.notice import Notice
-from service.records.store import Stored
+from service.records.stored import Stored
 
 _json = msgspec.json.encode
 
@@ -39,12 +39,12 @@ def searchset(
 
 
 def history(
-    base: str, versions: Iterable[tuple[Stored, str]], *, total: int, links: Sequence[Link],
-    notice: Notice | None = None,
+    base: str, versions: Iterable[Stored], *, links: Sequence[Link], notice: Notice | None = None,
 ) -> bytes:  # fmt: skip
-    """A history Bundle, newest first; `versions` pairs each with its method (POST, PUT, DELETE)."""
+    """A history Bundle, newest first; a deletion has no resource."""
     entries = []
-    for stored, method in versions:
+    for stored in versions:
+        method = "DELETE" if stored.deleted else "POST" if stored.version == 1 else "PUT"
         url = f"{stored.type}" if method == "POST" else f"{stored.type}/{stored.id}"
         status = {"POST": "201", "PUT": "200", "DELETE": "204"}[method]
         parts = [b'{"fullUrl":' + _json(f"{base}/{stored.type}/{stored.id}")]
@@ -59,7 +59,7 @@ def history(
             b'{"resource":' + notice.outcome() + b',"request":{"method":"GET","url":"Consent"},'
             b'"response":{"status":"200"}}'
         )
-    return _bundle("history", total, links, entries, notice)
+    return _bundle("history", None, links, entries, notice)
 
 
 def _entry(base: str, stored: Stored, mode: str) -> bytes:

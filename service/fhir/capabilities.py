@@ -1,4 +1,4 @@
-"""Which interactions each resource type has: the table that routes and CapabilityStatement share."""
+"""Which interactions each type has: the table that routes and CapabilityStatement share."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,9 @@ class Capability:
 FULL = (*READING, *WRITING)
 CAPABILITIES: dict[str, Capability] = {
     "Patient": Capability(FULL, revincludes=("Provenance:target",)),
-    "Encounter": Capability(FULL, includes=("Encounter:patient",), revincludes=("Provenance:target",)),
+    "Encounter": Capability(
+        FULL, includes=("Encounter:patient",), revincludes=("Provenance:target",)
+    ),
     "DocumentReference": Capability(
         FULL, if_match=True, includes=("DocumentReference:patient", "DocumentReference:encounter"),
         revincludes=("Provenance:target",),
@@ -35,7 +37,7 @@ CAPABILITIES: dict[str, Capability] = {
     "Organization": Capability(FULL),
     "Location": Capability(FULL),
     "CareTeam": Capability(FULL, if_match=True),
-    "Task": Capability(FULL, if_match=True),
+    "Task": Capability(FULL),
     "Condition": Capability(FULL),
     "Goal": Capability(FULL),
     "CarePlan": Capability(FULL),

@@ -1,44 +1,41 @@
-"""The 42 CFR 2.32 notice on the way out: text, scope of the consent, marks (privacy, section 2).
+"""The 42 CFR 2.32 notice on its way out: text, scope of the consent, marks (privacy, section 2).
 
-A denied answer carries none of it: its absence must not tell anything.
+In a Bundle it is an entry of mode outcome, beside a single resource it is a header. A denied answer
+carries none of it: its presence would tell what is hidden.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from service.access.act import Act
-from service.consent.notice import LONG_STATEMENT, SHORT_STATEMENT, egress_marks
+from service.consent.notice import STATEMENT_2, Obligations, security
 from service.errors import Issue
 from service.web import operation_outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What one disclosure by consent must carry; `consents` are ids of the Consents relied on."""
+    """The obligations of one disclosure, in HTTP's and FHIR's terms."""
 
-    consents: tuple[str, ...]
-    marks: tuple[dict[str, str], ...]
+    due: Obligations
+
+    @property
+    def marks(self) -> list[dict[str, Any]]:
+        return list(security(self.due.marks))
 
     def outcome(self) -> bytes:
-        scope = ", ".join(f"Consent/{consent}" for consent in self.consents)
         return operation_outcome(
-            Issue("informational", LONG_STATEMENT),
-            Issue(
-                "informational",
-                f"Disclosed under the written consent recorded as {scope}, for its recipients,"
-                " purposes, kinds of information and period only.",
-            ),
+            Issue("informational", self.due.notice),
+            Issue("informational", self.due.explanation),
             severity="information",
         )
 
     def headers(self) -> dict[str, str]:
-        return {
-            "part2-notice": SHORT_STATEMENT,
-            "part2-consent": " ".join(f"Consent/{consent}" for consent in self.consents),
-        }
+        """Statement 2 fits a header; so does the scope, which is ids, codes and dates."""
+        return {"part2-notice": STATEMENT_2, "part2-consent": self.due.explanation}
 
 
 def due(act: Act) -> Notice | None:
-    """Called once the records were met: a notice if this act disclosed anything by consent."""
-    act.explain()
-    consents = sorted({consent for found in act.sources.values() for consent in found})
-    return Notice(tuple(consents), egress_marks()) if consents else None
+    """Called inside the act, once the records were met."""
+    owed = act.obligations()
+    return Notice(owed) if owed else None

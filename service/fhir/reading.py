@@ -4,10 +4,11 @@ from fastapi import Request, Response
 from fastapi.routing import APIRouter
 
 from service.errors import Malformed, NotAllowed
-from service.fhir import bundle, notice
+from service.fhir import audit_events, binary, bundle, notice
 from service.fhir.answers import base_of, demand_json_answer, one
 from service.fhir.capabilities import CAPABILITIES
-from service.vocabulary import Action, ResourceId
+from service.records.store import LATEST
+from service.vocabulary import Action
 from service.web import FHIR_JSON, Caller, Claimed, Gate
 
 router = APIRouter()
@@ -34,9 +35,13 @@ def read(
     request: Request, type_: str, id_: str, caller: Caller, access: Gate, purpose: Claimed
 ) -> Response:
     demand(type_, "read")
+    if type_ == "Binary":
+        return binary.read(request, id_, caller, access, purpose)
     demand_json_answer(request)
+    if type_ == "AuditEvent":
+        return audit_events.read(request, id_, caller, access, purpose)
     with access.permit(Action.READ, caller, type=type_, id=id_, purpose=purpose) as act:
-        stored = act.records.read(type_, ResourceId(id_))
+        stored = act.records.read(type_, id_)
         due = notice.due(act)
     return one(request, stored, due)
 
@@ -50,7 +55,7 @@ def vread(
     demand_json_answer(request)
     wanted = version(version_)
     with access.permit(Action.VREAD, caller, type=type_, id=id_, purpose=purpose) as act:
-        stored = act.records.vread(type_, ResourceId(id_), wanted)
+        stored = act.records.vread(type_, id_, wanted)
         due = notice.due(act)
     return one(request, stored, due)
 
@@ -65,15 +70,14 @@ def history(
     if not count.isdigit() or not 0 < int(count) <= MOST_VERSIONS:
         raise Malformed(f"_count is a whole number from 1 to {MOST_VERSIONS}.")
     before = request.query_params.get("_before")
+    below = version(before) if before else LATEST
     with access.permit(Action.HISTORY, caller, type=type_, id=id_, purpose=purpose) as act:
-        found = act.records.history(
-            type_, ResourceId(id_), count=int(count), before=version(before) if before else None
-        )
+        found = act.records.history(type_, id_, count=int(count) + 1, before=below)
+        page = found[: int(count)]
         due = notice.due(act)
     base = base_of(request)
     here = f"{base}/{type_}/{id_}/_history?_count={count}"
     links = [bundle.Link("self", here)]
-    if found.next:
-        links.append(bundle.Link("next", f"{here}&_before={found.next}"))
-    body = bundle.history(base, found.versions, total=found.total, links=links, notice=due)
-    return Response(body, 200, None, FHIR_JSON)
+    if len(found) > len(page):
+        links.append(bundle.Link("next", f"{here}&_before={page[-1].version}"))
+    return Response(bundle.history(base, page, links=links, notice=due), 200, None, FHIR_JSON)

@@ -1,7 +1,7 @@
 """search-type by GET and by POST _search (R4 http.html#search); page links carry a sealed token."""
 
 from typing import Annotated
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRouter
@@ -11,8 +11,7 @@ from service.errors import Issue, Malformed, UnsupportedMedia
 from service.fhir import audit_events, bundle, notice
 from service.fhir.answers import base_of, demand_json_answer
 from service.fhir.reading import demand
-from service.records import query
-from service.vocabulary import Action, PatientId, Purpose
+from service.vocabulary import Action, Purpose
 from service.web import FHIR_JSON, Body, Caller, Claimed, Gate, operation_outcome
 
 router = APIRouter()
@@ -55,17 +54,13 @@ def _search(
     demand_json_answer(request)
     if type_ == "AuditEvent":
         return audit_events.search(request, parameters, caller, access, purpose)
+    base = base_of(request)
     lenient = "handling=lenient" in request.headers.get("prefer", "")
-    asked = query.parse(
-        type_, parameters, zone=request.app.state.settings.zone, base_url=base_of(request),
-        lenient=lenient,
-    )  # fmt: skip
-    patient = PatientId(asked.patient) if asked.patient else None
-    with access.permit(Action.SEARCH, caller, type=type_, patient=patient, purpose=purpose) as act:
+    with access.permit(Action.SEARCH, caller, type=type_, purpose=purpose) as act:
+        asked = act.asked(type_, parameters, base=base, lenient=lenient)
         page = act.search(asked)
         due = notice.due(act)
-    base = base_of(request)
-    links = [bundle.Link("self", f"{base}/{type_}{asked.self_query}")]
+    links = [bundle.Link("self", f"{base}/{type_}?{urlencode(asked.asked)}")]
     if page.next:
         links.append(bundle.Link("next", f"{base}/{type_}?_page={page.next}"))
     ignored = [

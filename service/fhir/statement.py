@@ -11,7 +11,7 @@ from fastapi.routing import APIRouter
 
 from service.fhir.answers import base_of
 from service.fhir.capabilities import CAPABILITIES, Capability
-from service.records.parameters import PARAMETERS
+from service.records.parameters import PARAMETERS, definition
 from service.web import FHIR_JSON
 
 router = APIRouter()
@@ -91,8 +91,11 @@ def _resource(type_: str, capability: Capability) -> dict[str, Any]:
         described["searchRevInclude"] = list(capability.revincludes)
     if capability.allows("search-type"):
         described["searchParam"] = [
-            {"name": parameter.name, "type": parameter.kind}
-            | ({"definition": parameter.definition} if parameter.definition else {})
-            for parameter in PARAMETERS.get(type_, ())
+            {
+                "name": parameter.name,
+                "type": parameter.kind,
+                "definition": definition(type_, parameter),
+            }
+            for parameter in PARAMETERS[type_].values()
         ]
     return described

@@ -67,8 +67,9 @@ Index("ix_seen_assertion_until", seen_assertion.c.until)
 def insert_once(connection: Connection, table: Table, row: dict[str, object]) -> bool:
     """Insert unless a unique key forbids it; True for exactly one of any number of rivals."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    return connection.execute(statement, row).rowcount == 1
+    key = next(iter(table.primary_key))  # rowcount is not kept for inserts: a returned row tells
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(key)
+    return connection.execute(statement, row).first() is not None
 
 
 def forget_expired(connection: Connection, at: Micros) -> None:

@@ -52,7 +52,6 @@ class Labels:
         )
 
 
-CONTAINERS = (dict, list)
 HOUSE_LABELS = Labels(Confidentiality.N, Family(0))
 UNLABELLED = Labels(Confidentiality.R, EVERY_SENSITIVITY)
 
@@ -103,18 +102,21 @@ def _stored(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _inside(resource: dict[str, Any]) -> tuple[list[dict[str, Any]], Family]:
     """Inline labels, and what the codes inside give away; contained resources included."""
     inline: list[dict[str, Any]] = []
-    revealed = Family(0)
+    revealed = 0
     waiting: list[Any] = [resource]
     while waiting:
         value = waiting.pop()
         if value.__class__ is list:
-            waiting += [one for one in value if one.__class__ is dict]
+            waiting += value
             continue
-        waiting += [one for one in value.values() if one.__class__ in CONTAINERS]
-        if "system" in value and "code" in value:
-            revealed |= revealing.by_code(value["system"], value["code"])
+        if value.__class__ is not dict:
+            continue
+        if "system" in value:
+            if "code" in value:
+                revealed |= revealing.by_code(value["system"], value["code"])
         elif "url" in value and str(value["url"]).endswith(INLINE_LABEL):
             inline += [one for one in value.values() if one.__class__ is dict]
         elif "questionnaire" in value:
             revealed |= revealing.by_questionnaire(str(value["questionnaire"]))
-    return inline, revealed
+        waiting += value.values()
+    return inline, Family(revealed)

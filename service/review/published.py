@@ -8,6 +8,7 @@ from fastapi import Response
 from fastapi.routing import APIRouter
 
 from service.audit import search, tiles
+from service.audit.tree import VerificationError
 from service.errors import Absent, Unavailable
 from service.vocabulary import Action
 from service.web import Caller, Gate
@@ -29,9 +30,9 @@ def checkpoint(access: Gate) -> Response:
 
 @router.get("/ledger/tile/entries/{path:path}")
 def entries(path: str, caller: Caller, access: Gate) -> Response:
-    wanted = tiles.parse_path(f"tile/entries/{path}")
+    wanted = _tile(f"tile/entries/{path}")
     with access.permit(Action.AUDIT_PROOF, caller, type="AuditEvent") as act:
-        content = search.bundle(act.connection, wanted.index, wanted.width)
+        content = search.bundle(act.connection, wanted.n, wanted.width)
         if content is None:
             raise Absent("There is no such tile.")
     return Response(content, 200, None, OCTETS)
@@ -39,12 +40,19 @@ def entries(path: str, caller: Caller, access: Gate) -> Response:
 
 @router.get("/ledger/tile/{path:path}")
 def tile(path: str, access: Gate) -> Response:
-    wanted = tiles.parse_path(f"tile/{path}")
+    wanted = _tile(f"tile/{path}")
     with access.published() as connection:
-        content = search.tile(connection, wanted.level, wanted.index, wanted.width)
+        content = search.tile(connection, wanted.level, wanted.n, wanted.width)
     if content is None:
         raise Absent("There is no such tile.")
     return Response(content, 200, FOREVER, OCTETS)
+
+
+def _tile(path: str) -> tiles.Tile:
+    try:
+        return tiles.parse_path(path)
+    except VerificationError:
+        raise Absent("There is no such tile.") from None
 
 
 @router.get("/healthz")

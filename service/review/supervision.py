@@ -11,7 +11,6 @@ from service.access.act import Act
 from service.errors import Forbidden, Issue, Malformed
 from service.notes import attestation, oversight, states
 from service.notes.author import Author, Program
-from service.records import query
 from service.records.document import parse
 from service.vocabulary import Action, ResourceId
 from service.web import Body, Caller, Gate
@@ -22,13 +21,11 @@ LONGEST_QUESTION = 2000
 
 
 @router.get("/queue")
-def queue(request: Request, caller: Caller, access: Gate) -> Response:
+def queue(caller: Caller, access: Gate) -> Response:
     """Notes that wait for this supervisor, the earliest due first, with their text."""
-    asked = query.parse(
-        "Task", WAITING, zone=request.app.state.settings.zone, base_url="", lenient=False
-    )
     with access.permit(Action.SEARCH, caller, type="Task") as act:
-        found = [_row(act, parse(stored.body)) for stored in act.search(asked).stored]
+        waiting = act.search(act.asked("Task", WAITING)).stored
+        found = [_row(act, parse(stored.body)) for stored in waiting]
     found.sort(key=lambda row: str(row["due"]))
     return _json({"waiting": found})
 
@@ -63,7 +60,7 @@ def co_sign(request: Request, id_: str, caller: Caller, access: Gate) -> Respons
             supervisor, [target], labels=supervisor.program.labels(), signed=now
         )
         act.create(signature, id=ResourceId(signature["id"]))
-        for task, version in _open_tasks(act, request, id_):
+        for task, version in _open_tasks(act, id_):
             done = oversight.completed(task, supervisor.practitioner, now)
             act.update(done, if_match=version)
     return _json({"note": id_, "version": written.stored.version, "state": "co-signed"})
@@ -76,7 +73,7 @@ def return_note(request: Request, id_: str, body: Body, caller: Caller, access: 
     with access.permit(Action.UPDATE, caller, type="DocumentReference", id=id_) as act:
         supervisor = _supervisor(act, request)
         act.records.read("DocumentReference", ResourceId(id_))
-        for task, version in _open_tasks(act, request, id_):
+        for task, version in _open_tasks(act, id_):
             back = oversight.returned(
                 task, supervisor.practitioner, supervisor.recorded(), question
             )
@@ -98,11 +95,8 @@ def _supervisor(act: Act, request: Request) -> Author:
     )
 
 
-def _open_tasks(act: Act, request: Request, note: str) -> list[tuple[dict[str, Any], int]]:
-    asked = query.parse(
-        "Task", [*WAITING, ("focus", f"DocumentReference/{note}")],
-        zone=request.app.state.settings.zone, base_url="", lenient=False,
-    )  # fmt: skip
+def _open_tasks(act: Act, note: str) -> list[tuple[dict[str, Any], int]]:
+    asked = act.asked("Task", [*WAITING, ("focus", f"DocumentReference/{note}")])
     return [(parse(stored.body), stored.version) for stored in act.search(asked).stored]
 
 

@@ -102,14 +102,16 @@ def provisions(draw: st.DrawFn, level: int = 0) -> dict[str, Any]:
         "data": st.lists(data, min_size=1, max_size=2),
         "dataPeriod": periods,
     }
-    chosen = draw(st.lists(st.sampled_from(sorted(kinds)), max_size=3, unique=True))
+    size = draw(st.sampled_from([0, 0, 1, 1, 2, 3]))
+    chosen = draw(st.lists(st.sampled_from(sorted(kinds)), max_size=size, unique=True))
     rule = {name: draw(kinds[name]) for name in chosen}
-    if kind := draw(st.sampled_from(["permit", "permit", "deny", "deny", None])):
+    base = ["permit"] * 6 + ["deny"] * 2 + [None]
+    if kind := draw(st.sampled_from(base if level == 0 else ["permit", "permit", "deny", None])):
         rule["type"] = kind
-    if draw(st.integers(0, 9)) == 0:
+    if draw(st.integers(0, 14)) == 0:
         name, value = draw(st.sampled_from(UNREAD))
         rule[name] = value
-    if level < 2 and draw(st.integers(0, 2)):
+    if draw(st.integers(0, 8)) < (5, 1, 0)[level]:
         rule["provision"] = draw(st.lists(provisions(level + 1), max_size=2 - level))
     return rule
 
@@ -117,20 +119,20 @@ def provisions(draw: st.DrawFn, level: int = 0) -> dict[str, Any]:
 @st.composite
 def consents(draw: st.DrawFn) -> dict[str, Any]:
     consent: dict[str, Any] = {
-        "status": draw(st.sampled_from(["active", "active", "active", "inactive"])),
+        "status": draw(st.sampled_from([*["active"] * 9, "inactive"])),
         "patient": {"reference": "Patient/x"},
         "scope": {"coding": [code(CONSENT_SCOPE, "patient-privacy")]},
         "provision": draw(provisions()),
     }
     if draw(st.integers(0, 9)) == 0:
         consent["scope"] = {"coding": [code(CONSENT_SCOPE, "treatment")]}
-    base = draw(st.sampled_from([None, None, "OPTIN", "OPTOUT"]))
+    base = draw(st.sampled_from([None, None, None, "OPTIN", "OPTOUT"]))
     if base:
         consent["policyRule"] = {"coding": [code(ACT_CODE, base)]}
     return consent
 
 
-families = st.lists(st.sampled_from(list(Family)), max_size=2).map(
+families = st.lists(st.sampled_from([*Family][:12]), max_size=2).map(
     lambda bits: Family(sum(set(bits)))
 )
 moments = st.integers(0, 900).map(lambda n: Micros(1_735_689_600_000_000 + n * DAY))  # from 2025
@@ -145,8 +147,8 @@ def elements(draw: st.DrawFn) -> Element:
     return Element(
         type=kind,
         id=name,
-        conf=draw(st.sampled_from(Confidentiality)),
-        families=draw(families),
+        conf=draw(st.sampled_from([*Confidentiality, Confidentiality.N, Confidentiality.N])),
+        families=draw(st.one_of(st.just(Family(0)), families)),
         lo=lo,
         hi=OPEN_END if lo == OPEN_START else Micros(lo + long),
         author=draw(st.sampled_from([None, "Practitioner/p1", "Practitioner/p2"])),
@@ -163,10 +165,10 @@ askers = st.builds(
             ["Organization/o1", "Practitioner/p1", "Group/g1", "class:health-plan", "role:ehr"]
         )
     ).map(lambda names: frozenset({"*", *names})),
-    purpose=st.sampled_from(SOME_PURPOSES),
+    purpose=st.sampled_from([*SOME_PURPOSES, "TREAT", "COC", "COC"]),
     at=moments,
 )
-received = st.one_of(moments, st.just(OPEN_START))
+received = st.sampled_from([OPEN_START, OPEN_START, Micros(1_767_225_600_000_000)])  # 2026
 files = st.lists(st.tuples(consents(), received), max_size=3)
 
 
