@@ -10,8 +10,8 @@ statement serves every caller of that kind. Execute with `parameters(view)`; a s
 without them fails, it never reads more.
 
 A type that concerns no participant needs no reach. Under BTG the grant stands for reach and permit,
-only rules that say BTG bind, and separate notes stay closed. A rule's target means, in a permit,
-itself and what refers to it; in a deny, also what it refers to, except the participant.
+only rules that say BTG bind, and separate notes stay closed. What a rule's target reaches is said
+in consent/rule.py.
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,17 @@ Condition = ColumnElement[bool]
 
 AT = bindparam("v_at", type_=BigInteger)
 ANY: ColumnElement[str] = literal_column("'*'")
+INSTANCE: ColumnElement[str] = literal_column("'instance'")
+RELATED: ColumnElement[str] = literal_column("'related'")
+AUTHOR: ColumnElement[str] = literal_column("'author'")
+STATED: tuple[ColumnElement[str], ...] = tuple(
+    literal_column(f"'{name}'")
+    for name in (
+        "agent", "asserter", "author", "consentor", "participant", "performer", "practitioner",
+        "recorder", "requester", "sender", "source", "*",
+    )
+)  # fmt: skip
+"""Search parameters of those whom a record calls its authors; '*' for what none names."""
 HOUSE_LIST: tuple[ColumnElement[str], ...] = tuple(
     literal_column(f"'{name}'") for name in sorted(HOUSE_TYPES)
 )
@@ -226,7 +237,11 @@ def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
             for one in labels
         )),
         row.c.lo < deny.c.data_hi, row.c.hi > deny.c.data_lo,
-        or_(deny.c.target.is_(None), _concerns(deny, row), _referred(deny, row)),
+        or_(
+            _aimed(deny, row),
+            and_(deny.c.target_kind == RELATED, _referred(deny, row)),
+            and_(deny.c.target_kind == AUTHOR, _stated(deny, row)),
+        ),
         or_(deny.c.nested == true(), ~excepted),
     )  # fmt: skip
 
@@ -243,7 +258,7 @@ def _covers(permit: FromClause, row: FromClause, labels: tuple[FromClause, ...])
                one.c.families.bitwise_and(permit.c.families.bitwise_not()) == literal_column("0"))
           for one in labels),
         row.c.lo >= permit.c.data_lo, row.c.hi <= permit.c.data_hi,
-        or_(permit.c.target.is_(None), _concerns(permit, row)),
+        _aimed(permit, row),
     )  # fmt: skip
 
 
@@ -257,14 +272,29 @@ def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
     )  # fmt: skip
 
 
-def _concerns(rule: FromClause, row: FromClause) -> Condition:
-    """The row is the rule's target, or refers to it."""
+def _aimed(rule: FromClause, row: FromClause) -> Condition:
+    """Without a target; or the row is it, refers to it, or was written by it."""
     link = ix_reference.alias()
     refers = _some(
         link, link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id,
         link.c.target_id == rule.c.target,
     )  # fmt: skip
-    return or_(row.c.id == rule.c.target, refers)
+    kind = rule.c.target_kind
+    return or_(
+        kind == literal_column("''"),
+        and_(or_(kind == INSTANCE, kind == RELATED), row.c.id == rule.c.target),
+        and_(kind == RELATED, refers),
+        and_(kind == AUTHOR, row.c.author == rule.c.target),
+    )
+
+
+def _stated(rule: FromClause, row: FromClause) -> Condition:
+    """Anybody states that the rule's target wrote the row."""
+    link = ix_reference.alias()
+    return _some(
+        link, link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id,
+        link.c.target_id == rule.c.target, link.c.param.in_(STATED),
+    )  # fmt: skip
 
 
 def _referred(rule: FromClause, row: FromClause) -> Condition:
