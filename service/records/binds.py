@@ -125,7 +125,7 @@ def _targets(found: Condition, slot: str, blind: Blind) -> Values:
 def _pairs(parameter: Parameter, value: Reference, blind: Blind) -> list[tuple[str, str]]:
     """(target_type, target_id); a bare id may be of any type the parameter leads to."""
     if value.type is not None or value.foreign:
-        return [(value.type or "", target_id(blind, value.id))]
+        return [(value.type or "", target_id(blind, value))]
     return [(type_, value.id) for type_ in parameter.targets or sorted(STORED_TYPES)]
 
 

@@ -103,7 +103,8 @@ COMMON = (
     Parameter("_tag", Kind.TOKEN, ("meta.tag",), systems=False, definition=HL7 + "Resource-tag"),
     Parameter("_security", Kind.TOKEN, ("meta.security",), systems=False,
               definition=HL7 + "Resource-security"),
-    Parameter("_profile", Kind.URI, ("meta.profile",), definition=HL7 + "Resource-profile"),
+    Parameter("_profile", Kind.URI, ("meta.profile",), shared=True,
+              definition=HL7 + "Resource-profile"),
 )  # fmt: skip
 
 _ADDRESS = (

@@ -329,10 +329,10 @@ def _target(parameter: Parameter, of: str | None, text: str, base: str) -> Refer
     if found is None:
         raise _refused("value", "A reference in the search is not one.")
     if found.type is not None:
-        return found if of in (None, found.type) else replace(found, foreign=True, id="")
+        return found if of in (None, found.type) else found._replace(foreign=True, id="")
     if not logical_id(found.id):
         return found  # a foreign URL
     type_ = of or (parameter.targets[0] if len(parameter.targets) == 1 else None)
     if found.foreign and type_:
         return Reference(type_, f"{type_}/{found.id}", foreign=True)
-    return replace(found, type=type_)
+    return found._replace(type=type_)

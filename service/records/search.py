@@ -166,8 +166,8 @@ class Searcher:
         """Moves with every change of consent of a participant the query names."""
         if not owners:
             return 0
-        total: int = self.connection.execute(EPOCH, {"patients": sorted(owners)}).scalar_one()
-        return total
+        total = self.connection.execute(EPOCH, {"patients": sorted(owners)}).scalar_one()
+        return int(total)  # PostgreSQL sums to numeric
 
     def _visible_owners(self, type_: str) -> list[str]:
         """Participants with something of this type to see: the salts of a search that names none."""

@@ -62,8 +62,7 @@ class Token:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """`type` None: a bare id. `foreign`: a URL that is not ours, or an id that is no UUID."""
 
     type: str | None
@@ -136,7 +135,7 @@ def dates(value: object, zone: tzinfo, *, instant: bool = False) -> Interval | N
         if isinstance(value, str):
             lo, hi = interval(value, zone)
             return Interval(lo, lo + 1 if instant else hi)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return _limits(value, zone)
     except ValueError:
         return None
@@ -146,9 +145,9 @@ def dates(value: object, zone: tzinfo, *, instant: bool = False) -> Interval | N
 def _limits(value: Json, zone: tzinfo) -> Interval | None:
     """Period or Timing; the end of a Period spans its precision too."""
     repeat = value.get("repeat")
-    bounds = repeat.get("boundsPeriod") if isinstance(repeat, Mapping) else value
+    bounds = repeat.get("boundsPeriod") if isinstance(repeat, dict) else value
     start, end = (
-        (bounds.get("start"), bounds.get("end")) if isinstance(bounds, Mapping) else (None, None)
+        (bounds.get("start"), bounds.get("end")) if isinstance(bounds, dict) else (None, None)
     )
     found = []
     if isinstance(start, str) or isinstance(end, str):

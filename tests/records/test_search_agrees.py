@@ -206,7 +206,7 @@ def found(opener: Transactions) -> Iterator[Searcher]:
         yield searcher(connection)
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(asking=searches())
 def test_sql_finds_what_a_plain_evaluation_finds(
     found: Searcher, asking: tuple[str, list[tuple[str, str]]]
