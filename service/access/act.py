@@ -224,7 +224,7 @@ class Act:
         return Entry(
             id=entry,
             at=self.at,
-            kind=Kind.DISCLOSURE if outside and patient and touched else Kind.USE,
+            kind=self._kind(outside=outside, met=bool(patient and touched)),
             action=self.action,
             outcome=Outcome.SUCCESS,
             act=self.id,
@@ -239,6 +239,11 @@ class Act:
             reason="",
             resource_type=self.resource_type,
         )
+
+    def _kind(self, *, outside: bool, met: bool) -> Kind:
+        if self.action is Action.BREAK_GLASS:
+            return Kind.BREAK_GLASS
+        return Kind.DISCLOSURE if outside and met else Kind.USE
 
     def _basis(self, patient: PatientId | None) -> str:
         named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
