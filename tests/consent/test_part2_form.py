@@ -1,7 +1,7 @@
 """42 CFR 2.31(a) and (c): which Consents can carry a permit, and which cannot.
 
 The cases of part2_cases.json that concern a form, its expiry or the notice are built here. The
-emergency cases (P2-E*) belong to break-glass: tests/access/test_policy.py; the accounting cases
+emergency cases (P2-E*) are in tests/access (policy, declaration); the accounting cases
 (P2-A*) to the ledger; P2-D10, that a refusal looks like nothing there, to the gate.
 """
 
