@@ -97,7 +97,7 @@ class Survey:
             if "id" in inner
         }
         self.contained["#"] = holder["resourceType"]
-        self.kinds = frozenset(elements.plain_codes("resource-types"))
+        self.kinds = elements.every_resource()
         self._visit(part.resource, part.kind, part.place)
         self._whole(part)
 

@@ -116,6 +116,68 @@ def test_a_record_of_the_house_names_no_participant() -> None:
         validate(valid("Organization") | {"extension": EXTENDED})
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"total": 1}, "Bundle"),
+        ({"entry": [{"fullUrl": "urn:a"}]}, "Bundle.entry[0]"),
+        (
+            {"entry": [{"resource": {"resourceType": "Flag"}, "search": {"mode": "match"}}]},
+            "Bundle.entry[0]",
+        ),
+        ({"type": "batch"}, "Bundle.entry[0]"),
+        ({"type": "batch-response"}, "Bundle.entry[0]"),
+        ({"type": "document"}, "Bundle.identifier"),
+        ({"type": "document"}, "Bundle.timestamp"),
+        ({"type": "message"}, "Bundle"),
+        ({"entry": [{"fullUrl": "urn:a", "resource": VALID["Goal"]}] * 2}, "Bundle"),
+        (
+            {"entry": [{"fullUrl": "https://a/Goal/1/_history/1", "resource": VALID["Goal"]}]},
+            "Bundle.entry[0].fullUrl",
+        ),
+    ],
+    ids=range(10),
+)
+def test_a_bundle_keeps_its_own_rules(change: dict[str, Any], where: str) -> None:
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": valid("Goal")}],
+    }
+    validate(bundle)
+    with pytest.raises(Malformed) as refused:
+        validate(bundle | change)
+    assert ("invariant", where) in {(i.code, i.expression) for i in refused.value.issues}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "group"},
+        {"type": "display", "item": [{"linkId": "b", "type": "string"}]},
+        {"type": "display", "required": True},
+        {"type": "choice", "answerOption": [{"valueString": "a"}], "answerValueSet": "urn:a"},
+        {"type": "text", "answerOption": [{"valueString": "a"}]},
+        {"type": "display", "initial": [{"valueString": "a"}]},
+        {"type": "date", "maxLength": 3},
+        {"answerOption": [{"valueString": "a"}], "initial": [{"valueString": "a"}]},
+        {"initial": [{"valueString": "a"}, {"valueString": "b"}]},
+        {"item": [{"linkId": "a", "type": "string"}]},
+        {"enableWhen": [{"question": "b", "operator": "exists", "answerString": "a"}]},
+        {"enableWhen": [{"question": "b", "operator": "exists", "answerBoolean": True}] * 3},
+    ],
+    ids=range(12),
+)
+def test_a_questionnaire_keeps_its_own_rules(change: dict[str, Any]) -> None:
+    item = {"linkId": "a", "type": "string"}
+    form = {"resourceType": "Questionnaire", "status": "active", "item": [item]}
+    validate(form)
+    item.update(change)
+    with pytest.raises(Malformed) as refused:
+        validate(form)
+    assert "invariant" in {issue.code for issue in refused.value.issues}
+
+
 def test_bundle_entries_are_checked_where_they_stand() -> None:
     bundle = {
         "resourceType": "Bundle",
