@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
-from service.access.policy import Permit
+from service.access.permit import Basis, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.notice import Holder, Obligations, obligations
@@ -45,7 +45,6 @@ from service.vocabulary import (
     ResourceId,
 )
 
-CONSENT = "consent"
 MOST_TOUCHED = 400
 """Records named in one entry; a leaf stays under 64 KiB, more become further entries."""
 
@@ -182,7 +181,7 @@ class Act:
 
     def rest_on(self) -> None:
         """Note which consents a disclosure rests on, for the notice and for the ledger."""
-        if self.permit.basis != CONSENT:
+        if self.permit.basis is not Basis.CONSENT:
             return
         for patient in {met.patient for met in self.records.touched} - {HOUSE, *self.grounds}:
             self.grounds[patient] = tuple(
@@ -247,7 +246,7 @@ class Act:
 
     def _basis(self, patient: PatientId | None) -> str:
         named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
-        return f"{CONSENT}:{','.join(named)}" if named else self.permit.basis
+        return f"{Basis.CONSENT}:{','.join(named)}" if named else self.permit.basis
 
 
 def _rule(row: Row[Any]) -> Rule:

@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from service.access import receipt
 from service.access.act import Act
 from service.access.caller import Caller, Presented, Tokens
-from service.access.policy import Deny, Permit, decide
+from service.access.permit import Deny, Permit
+from service.access.policy import decide
 from service.access.viewing import subject_of, view_of
 from service.audit.append import GroupCommit, Ledger, append
 from service.audit.entry import Entry, Kind, Outcome
@@ -215,7 +216,7 @@ class Access:
     def _open_act(
         self, asked: Asked, caller: Caller, permit: Permit, connection: Connection
     ) -> Act:
-        view = view_of(permit, caller, asked.at)
+        view = view_of(permit)
         records = Records(connection, self._keyring, view, asked.at, self._zone)
         return Act(
             id=str(uuid4()), action=asked.action, at=asked.at, caller=caller, permit=permit,

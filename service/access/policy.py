@@ -32,7 +32,7 @@ from service.access.roles import (
     Ceiling,
     Row,
 )
-from service.access.scopes import LETTERS, allows
+from service.access.scoped import LETTERS, allows
 from service.consent.purposes import TREATMENT
 from service.consent.recipients import names_of
 from service.vocabulary import (
@@ -81,7 +81,7 @@ def decide(
     subject: Subject | None,
     action: Action,
     *,
-    type: str | None,  # noqa: A002 (FHIR's word; None is every type)
+    type: str | None,
     purpose: Purpose | None,  # None is the subject's default
     at: Micros,
 ) -> Permit | Deny:
