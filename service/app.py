@@ -54,9 +54,13 @@ class House:
     access: Access
     sign_in: SignIn
 
+    def close(self) -> None:
+        """Write what is queued for the ledger, then end. May be called again."""
+        self.lane.close()
+
 
 def open_house(settings: Settings) -> House:
-    """Refuses to start over weak durability, wrong keys or a schema it does not know."""
+    """Refuses to start over weak durability or wrong keys. Runs the ledger's lane: `close` it."""
     transactions = opener(engines.build(settings.database_url, pool_size=THREADS))
     with transactions.read() as connection:
         engines.demand_durability(connection)
@@ -68,6 +72,7 @@ def open_house(settings: Settings) -> House:
     # The lane writes on a connection of its own: callers holding the pool would wait for it.
     lane_engine = engines.build(settings.database_url, pool_size=1)
     lane = GroupCommit(opener(lane_engine, sharing=transactions), ledger, clock)
+    lane.start()
     token_keys = TokenKeys(keyring)
     with transactions.read() as connection:
         token_keys.load(connection, clock())
@@ -86,9 +91,8 @@ def open_house(settings: Settings) -> House:
 def build(house: House) -> FastAPI:
     @asynccontextmanager
     async def living(_app: FastAPI) -> AsyncIterator[None]:
-        house.lane.start()
         yield
-        house.lane.close()
+        house.close()
 
     app = FastAPI(
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,

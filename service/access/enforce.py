@@ -175,7 +175,7 @@ class Access:
     @contextmanager
     def _act(self, asked: Asked, caller: Caller, connection: Connection) -> Iterator[Act]:
         decision = decide(
-            subject_of(caller), asked.action, type=asked.type, purpose=asked.purpose, at=asked.at
+            subject_of(caller), asked.action, type=asked.type or None, purpose=asked.purpose, at=asked.at
         )
         match decision:
             case Deny():

@@ -7,7 +7,7 @@ so an edited copy shows as Tampered instead of another person's entry.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, bindparam, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
 
 from service.audit.checkpoint import Proof
 from service.audit.entry import Entry, Kind, Outcome, Position, parse
@@ -16,6 +16,7 @@ from service.audit.tables import (
     ledger_entry,
     ledger_leaf,
     ledger_log,
+    ledger_pending,
     ledger_tile,
 )
 from service.audit.tiles import ENTRIES, Tile, TileTree, encode_bundle, parse_path
@@ -205,3 +206,12 @@ def _meets(entry: Entry, criteria: Criteria) -> bool:
         (criteria.outcome, entry.outcome),
     )  # fmt: skip
     return all(wanted is None or wanted == actual for wanted, actual in pairs)
+
+
+def oldest_pending(connection: Connection) -> Micros | None:
+    """When the entry that has waited longest for the tree was recorded; None if none waits."""
+    oldest = select(func.min(ledger_entry.c.recorded)).join(
+        ledger_pending, ledger_pending.c.id == ledger_entry.c.id
+    )
+    found: int | None = connection.execute(oldest.where(~ledger_pending.c.bad)).scalar_one()
+    return None if found is None else Micros(found)

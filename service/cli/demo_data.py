@@ -46,16 +46,12 @@ def load(house: House, console: Console, *, first: bool) -> None:
     if not first and (folder / "staff.json").exists():
         return
     console.print("Loading fictional demo people ...")
-    house.lane.start()
-    try:
-        with house.access.operate(Action.IMPORT, OPERATOR) as act:
-            for resource in resources():
-                act.update(resource)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / "staff.json", _staff(house))
-        _write(folder / "ehr-client.json", _client(house))
-    finally:
-        house.lane.close()
+    with house.access.operate(Action.IMPORT, OPERATOR) as act:
+        for resource in resources():
+            act.update(resource)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(folder / "staff.json", _staff(house))
+    _write(folder / "ehr-client.json", _client(house))
 
 
 def resources() -> list[dict[str, Any]]:
