@@ -20,6 +20,7 @@ from service.vocabulary import TenantId
 
 PARTICIPANT = "participant"
 OPENS = ("active", "retiring")
+LARGEST_NUMBER = 2**31 - 1
 CANARY = b"peernotes: this key opens"
 
 _OWNED = (key_wrapped.c.owner == bindparam("o"), key_wrapped.c.use == bindparam("u"))
@@ -72,6 +73,9 @@ class Custody:
         return connection.execute(_NEWEST, {"o": owner, "u": use}).first()
 
     def numbered(self, connection: Connection, owner: str, use: str, key_no: int) -> KeyRow | None:
+        """The row of that number, which stood in sealed bytes: anything up to 2**32 is possible."""
+        if not 0 < key_no <= LARGEST_NUMBER:  # PostgreSQL would raise, and end the transaction
+            return None
         return connection.execute(_NUMBERED, {"o": owner, "u": use, "n": key_no}).first()
 
     def unwrap(self, connection: Connection, row: KeyRow) -> bytes:

@@ -61,6 +61,8 @@ class Keyring:
     ) -> bytes:  # fmt: skip
         """The body, or SealBroken; the caller records an open-fail entry and shows nothing."""
         number = envelope.key_number(sealed)
+        if number == SEALING:
+            raise SealBroken
         key = self._cache.get((patient, number)) or self._to_open(connection, patient, number)
         aad = envelope.record_context(
             tenant=self.tenant, patient=patient, place=place, type=type, id=id, version=version,
