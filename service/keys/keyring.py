@@ -112,7 +112,9 @@ class Keyring:
         row = self._custody.newest(connection, owner, use)
         if row is None and use == PARTICIPANT:
             self._cache.unsettle(connection, patient)
-            self._custody.make(connection, owner, use)
+            made = self._custody.make(connection, owner, use)
+            if made is not None:
+                return OpenKey(1, AESGCM(made))
             row = self._custody.newest(connection, owner, use)
         if row is None:
             raise Unavailable("The key to seal this under is missing; nothing was stored.")
