@@ -18,6 +18,7 @@ from service.errors import KeysRefused
 from service.jobs.tables import job
 from service.keys import keyring as keyrings
 from service.keys import rotation
+from service.keys.founding import first_to_name
 from service.keys.keyring import Keyring
 from service.keys.provider import LocalRoot
 from service.keys.tables import key_kek, key_root, key_wrapped
@@ -171,7 +172,7 @@ def test_no_root_is_made_over_rows_that_may_be_sealed(
     assert not path.parent.exists()
 
 
-@pytest.mark.parametrize("lost", [KEY_TABLES, (key_root, key_kek), (key_kek,)], ids=str)
+@pytest.mark.parametrize("lost", [KEY_TABLES, (key_root, key_kek), (key_kek,)], ids=len)
 def test_lost_key_tables_are_never_founded_anew(
     lost: tuple, keyring: Keyring, opener: Transactions, path: Path
 ) -> None:
@@ -247,6 +248,14 @@ def test_rows_that_need_no_key_do_not_stand_in_the_way(
         }  # fmt: skip
         connection.execute(job.insert(), row)
     assert keyrings.start(opener, path, create=True, at=clock()).tenant
+
+
+def test_the_second_to_name_a_root_learns_that_it_was_second(
+    keyring: Keyring, opener: Transactions, path: Path
+) -> None:
+    assert keyring.tenant
+    with opener.write() as connection:
+        assert not first_to_name(connection, LocalRoot.load(path), 1)
 
 
 def begin(url: str, path: Path) -> tuple[str, bytes]:
