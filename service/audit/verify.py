@@ -153,10 +153,11 @@ class Entries:
             self.report.fault(6, f"takes position {n} of its stream again", seq)
             return
         kind, details = entry.get("kind"), entry.get("details")
-        if kind in ("stream-open", "stream-beat") and type(details) is dict:
-            # Where the stream before ended shows at the end; a beat mostly names what has passed.
-            if kind == "stream-open" or not self.explained(kind, details):
-                self.waiting.append((seq, kind, details))
+        if type(details) is dict and (
+            kind == "stream-open"  # whose predecessor's end shows when all is read
+            or (kind == "stream-beat" and not self.explained(kind, details))
+        ):
+            self.waiting.append((seq, kind, details))
         if n > last + 1:
             self.early.setdefault(stream, {})[n] = (seq, prev, leaf_hash)
             return
