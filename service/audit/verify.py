@@ -152,8 +152,11 @@ class Entries:
         if n <= last or (early and n in early):
             self.report.fault(6, f"takes position {n} of its stream again", seq)
             return
-        details = entry.get("details")
-        if details and (kind := entry.get("kind")) in ("stream-open", "stream-beat"):
+        kind, details = entry.get("kind"), entry.get("details")
+        if type(details) is dict and (
+            kind == "stream-open"  # whose predecessor's end shows when all is read
+            or (kind == "stream-beat" and not self.explained(kind, details))
+        ):
             self.waiting.append((seq, kind, details))
         if n > last + 1:
             self.early.setdefault(stream, {})[n] = (seq, prev, leaf_hash)
@@ -167,7 +170,9 @@ class Entries:
         self.ends[stream] = last, before
 
     def explained(self, kind: str, details: dict[str, Any]) -> bool:
-        """What a stream says of others: where the one before it ended; which writes were made."""
+        """Whether the log has what a stream says of others: the end of the one before it, or the
+        writes acknowledged since its last beat, which one beat names and which then are let go.
+        """
         try:
             if kind == "stream-open":
                 last = self.ends.get(details["predecessor"], (-1, b""))[0]
@@ -175,9 +180,13 @@ class Entries:
             names = b64decode(details["prefixes"], validate=True)
             keys = [names[at : at + BEAT_PREFIX] for at in range(0, len(names), BEAT_PREFIX)]
             digest = sha256(b"".join([self.writes[key] for key in keys])).hexdigest()
-            return (len(keys), digest) == (details["count"], details["digest"])
+            if (len(keys), digest) != (details["count"], details["digest"]):
+                return False
         except (KeyError, TypeError, ValueError):
             return False
+        for key in keys:
+            self.writes.pop(key, None)
+        return True
 
     def finish(self, *, complete: bool) -> None:
         if not complete:
