@@ -133,7 +133,8 @@ def extract(
 
 def salted(parameter: Parameter | None) -> bool:
     """Whether the participant is in the hash. Logical identifiers of references (no parameter has
-    that name) are as unique as identifiers, so need no salt."""
+    that name) are as unique as identifiers, so need no salt.
+    """
     return parameter is not None and not parameter.shared
 
 

@@ -79,7 +79,7 @@ class Span:
 
 
 def interval(text: str, zone: tzinfo) -> Interval:
-    """The instants a date, dateTime or instant covers at its precision; ValueError if it is none."""
+    """The instants that a date covers at its precision; ValueError if it is none."""
     found = _DATE.fullmatch(text)
     if found is None:
         raise ValueError("not a date")
@@ -177,7 +177,7 @@ def span(text: str, zone: tzinfo, at: int) -> Span:
     return Span(prefix, Interval(lo, hi))
 
 
-def meets(found: Interval, searched: Span) -> bool:
+def meets(found: Interval, searched: Span) -> bool:  # noqa: PLR0911 (nine prefixes)
     """The same comparison that search.py writes as SQL, for values held in memory."""
     lo, hi = found
     a, b = searched.interval

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, insert
 
 from service.errors import SealBroken
 from service.keys.blind import Blind
+from service.records.conditions import Reading
 from service.records.directory import Directory
 from service.records.extract import extract
 from service.records.pages import Holder
-from service.records.query import Query, Reading, parse
+from service.records.query import Query, parse
 from service.records.search import Searcher
 from service.records.tables import (
     ix_date,

@@ -1,13 +1,15 @@
 """What a search may ask, and that anything else is refused rather than dropped."""
 
 import pytest
-from searching import BASE, NOW, ZONE, asked
 from hypothesis import given
 from hypothesis import strategies as st
+from searching import BASE, NOW, ZONE, asked
 
 from service.errors import Malformed, NotAllowed, PeernotesError
-from service.records.parameters import MAIN_DATE, PARAMETERS, Kind, definition
-from service.records.query import Chained, Condition, Reading, Reversed, Sort, Test, parse
+from service.records.canonicals import definition
+from service.records.conditions import Condition, Reading, Test
+from service.records.parameters import MAIN_DATE, PARAMETERS, Kind
+from service.records.query import Chained, Reversed, Sort, parse
 from service.records.values import Reference, Token
 from service.vocabulary import STORED_TYPES
 

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searching import AMB, BASE, EVERYONE, LOINC, NOW, SNOMED, ZONE, House, asked, every_id, searcher
+from searching import (
+    AMB,
+    BASE,
+    EVERYONE,
+    LOINC,
+    NOW,
+    SNOMED,
+    ZONE,
+    House,
+    asked,
+    every_id,
+    searcher,
+)
 
 from service.database.transactions import Transactions
 from service.records.search import Searcher
@@ -109,9 +121,7 @@ def token_meets(found: list[tuple[str, str]], text: str, *, folds: bool) -> bool
     text = text.replace("\\,", ",")
     system, bar, code = text.rpartition("|")
     code = code.lower() if folds else code
-    return any(
-        (not bar or s == system) and (not code or c == code) for s, c in found
-    )
+    return any((not bar or s == system) and (not code or c == code) for s, c in found)
 
 
 def link_meets(found: list[str], text: str) -> bool:
