@@ -7,7 +7,9 @@ the values a Permit holds; the gate turns them into a records.view.View.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 
 from service.access.permit import (
     Basis,
@@ -37,6 +39,7 @@ from service.consent.purposes import TREATMENT
 from service.consent.recipients import names_of
 from service.vocabulary import (
     HOUSE_TYPES,
+    OPEN_START,
     STORED_TYPES,
     WRITES,
     Action,
@@ -85,9 +88,18 @@ def decide(
     purpose: Purpose | None,  # None is the subject's default
     at: Micros,
 ) -> Permit | Deny:
-    """The whole policy, in the order in which it refuses."""
+    """The policy's answer now. Remembered for each question: `ruling` knows no record or clock."""
     if subject is None:
         return Deny(Refusal.UNAUTHENTICATED, Reason.NOBODY)
+    answer = ruling(subject, action, type, purpose)
+    return replace(answer, at=at) if isinstance(answer, Permit) else answer
+
+
+@lru_cache(maxsize=4096)
+def ruling(
+    subject: Subject, action: Action, type_: str | None, purpose: Purpose | None
+) -> Permit | Deny:
+    """The whole policy, in the order in which it refuses."""
     claimed = claim(subject, action, purpose)
     if claimed is None:
         return forbidden(Reason.NO_PURPOSE)
@@ -95,16 +107,16 @@ def decide(
     reach = reach_of(subject, claimed)
     if isinstance(row, Reason) or reach is None:
         return forbidden(row if isinstance(row, Reason) else Reason.NOBODY)
-    ceilings = readable(subject, action, type, row)
+    ceilings = readable(subject, action, type_, row)
     writes = writable(subject, action, row)
-    reason = unfit(subject, action, type, row) or unscoped(subject, action, type, ceilings)
+    reason = unfit(subject, action, type_, row) or unscoped(subject, action, type_, ceilings)
     if reason:
         return forbidden(reason)
     outside = subject.relation is Relation.OUTSIDE and not isinstance(reach, OwnRecord)
     return Permit(
-        at=at,
+        at=OPEN_START,
         principal=subject.principal,
-        ceilings=ceilings,
+        ceilings=MappingProxyType(ceilings),
         writes=writes,
         reach=reach,
         recipients=known_as(subject, claimed),
@@ -113,7 +125,7 @@ def decide(
         obligations=obligations_of(claimed, outside=outside),
         author=author_of(subject, claimed),
         bound_by_denials=not isinstance(reach, OwnRecord),
-        patient_required=(outside or claimed is Purpose.BTG) and type not in HOUSE_TYPES,
+        patient_required=(outside or claimed is Purpose.BTG) and type_ not in HOUSE_TYPES,
     )
 
 

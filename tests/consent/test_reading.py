@@ -28,10 +28,11 @@ from service.vocabulary import (
     Micros,
 )
 
+E1, D1, P1, P2 = (f"00000000-0000-4000-8000-00000000000{n}" for n in range(1, 5))
 JUNE, JULY = span("2026-06", UTC) or (OPEN_START, OPEN_END)
-ENCOUNTER = Element("Encounter", "e1", Confidentiality.N, Family(0), JUNE, Micros(JUNE + 1))
+ENCOUNTER = Element("Encounter", E1, Confidentiality.N, Family(0), JUNE, Micros(JUNE + 1))
 NOTE = replace(
-    ENCOUNTER, type="DocumentReference", id="d1", refers=frozenset({"Encounter/e1", "Patient/x"})
+    ENCOUNTER, type="DocumentReference", id=D1, refers=frozenset({f"Encounter/{E1}", "Patient/x"})
 )
 UNLABELLED = replace(NOTE, conf=Confidentiality.R, families=EVERY_SENSITIVITY)
 CLINIC = Asker(frozenset({"*", "Organization/o1", "role:ehr-system"}), "TREAT", JULY)
@@ -129,7 +130,7 @@ def test_2_a_nested_type_is_honoured() -> None:
 
 
 def test_3_root_criteria_mean_nothing_but() -> None:
-    only = consent(permit(**about("Encounter/e1")))
+    only = consent(permit(**about(f"Encounter/{E1}")))
     assert verdict(only, element=ENCOUNTER) is P
     assert verdict(only) is S
 
@@ -176,7 +177,7 @@ def test_7_any_deny_wins_whatever_the_order_or_date() -> None:
 
 
 def test_8_outside_a_permit_is_silence_so_two_permits_add_up() -> None:
-    one, two = (consent(permit(**about(x))) for x in ("Encounter/e1", "DocumentReference/d1"))
+    one, two = (consent(permit(**about(x))) for x in (f"Encounter/{E1}", f"DocumentReference/{D1}"))
     assert verdict(one) is S
     assert verdict(one, two) is verdict(one, two, element=ENCOUNTER) is P
 
@@ -201,11 +202,11 @@ def test_11_an_unlabelled_record_is_restricted_and_of_every_sensitivity() -> Non
 
 
 def test_12_related_reaches_one_hop_and_a_deny_both_ways() -> None:
-    related = about("Encounter/e1", "related")
+    related = about(f"Encounter/{E1}", "related")
     assert verdict(consent(permit(**related))) is P
     assert verdict(consent(permit(**related)), element=ENCOUNTER) is P
     place = replace(NOTE, type="CarePlan", id="c1", refers=frozenset(),
-                    referred=frozenset({"Encounter/e1"}))  # fmt: skip
+                    referred=frozenset({f"Encounter/{E1}"}))  # fmt: skip
     assert verdict(consent(permit(**related)), element=place) is S
     withheld = consent(permit(deny(**related)))
     for element in (NOTE, ENCOUNTER, place):
@@ -215,9 +216,9 @@ def test_12_related_reaches_one_hop_and_a_deny_both_ways() -> None:
 
 
 def test_12_an_author_is_the_recorded_one_for_a_permit_any_stated_for_a_deny() -> None:
-    written = about("Practitioner/p1", "authoredby")
-    recorded = replace(NOTE, author="Practitioner/p1")
-    stated = replace(NOTE, author="Practitioner/p2", authors=frozenset({"Practitioner/p1"}))
+    written = about(f"Practitioner/{P1}", "authoredby")
+    recorded = replace(NOTE, author=f"Practitioner/{P1}")
+    stated = replace(NOTE, author=f"Practitioner/{P2}", authors=frozenset({f"Practitioner/{P1}"}))
     assert verdict(consent(permit(**written)), element=recorded) is P
     assert verdict(consent(permit(**written)), element=stated) is S
     for element in (recorded, stated):
@@ -257,7 +258,7 @@ UNREAD: dict[str, dict[str, Any]] = {
     "handling label": labels("42CFRPart2"),
     "class system": {"class": [{"system": "urn:ietf:bcp:13", "code": "application/pdf"}]},
     "purpose system": {"purpose": [{"system": "https://x.example", "code": "TREAT"}]},
-    "data meaning": about("Encounter/e1", "somehow"),
+    "data meaning": about(f"Encounter/{E1}", "somehow"),
     "contained data": about("#e1"),
     "actor elsewhere": to("https://x.example/Organization/o1"),
     "actor role": to("Organization/o1", "AUT"),
