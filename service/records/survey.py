@@ -106,6 +106,8 @@ class Survey:
 
     def _visit(self, value: dict[str, Any], kind: str, place: Place) -> None:
         fields, deep, required, rule = spec(kind)
+        if len(value) == 1 and "id" in value and kind != "Element":
+            self._fault("invariant", "ele-1: an element is more than its id.", place)
         for path, names in required:
             if not any(name in value for name in names):
                 self._fault("required", "A mandatory element is missing.", (place, path, None))

@@ -11,6 +11,7 @@ US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 
 ABOUT = {"reference": f"Patient/{PATIENT}"}
 BY = {"reference": f"Practitioner/{STAFF}"}
+MASKED = {"extension": [{"url": "https://peernotes.example/x", "valueCode": "masked"}]}
 TEXT = {
     "status": "generated",
     "div": '<div xmlns="http://www.w3.org/1999/xhtml"><p>Met on site.</p></div>',
@@ -61,7 +62,7 @@ VALID: dict[str, dict[str, Any]] = {
     "Patient": {
         "resourceType": "Patient",
         "id": PATIENT,
-        "name": [{"family": "Doe", "given": ["Ann", None], "_given": [None, {"id": "g"}]}],
+        "name": [{"family": "Doe", "given": ["Ann", None], "_given": [None, MASKED]}],
         "birthDate": "1980-02-29",
         "_birthDate": {
             "extension": [{"url": "https://peernotes.example/x", "valueTime": "10:00:00"}]
