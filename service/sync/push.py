@@ -118,7 +118,7 @@ class Push:
         found = operations.find(act.connection, act.keyring, operation.op_id)
         if found is None:
             return None
-        if not found.matches(act.keyring, operation.sha256):
+        if not found.matches(act.keyring, operation.sha256, act.caller.principal):
             issue = Issue("op_id_reuse", "This op_id was used for another operation.", "op_id")
             return _rejected(operation.op_id, issue)
         first = msgspec.json.decode(found.result)
