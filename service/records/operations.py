@@ -20,8 +20,10 @@ PURPOSE = "sync-operation"
 PLACE = "sync_operation.result"
 FIND = select(sync_operation).where(sync_operation.c.op_id == bindparam("wanted", type_=GUID))
 RECORD = {
-    "postgresql": postgresql.insert(sync_operation).on_conflict_do_nothing(),
-    "sqlite": sqlite.insert(sync_operation).on_conflict_do_nothing(),
+    name: dialect.insert(sync_operation)
+    .on_conflict_do_nothing()
+    .returning(sync_operation.c.op_id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 
 
@@ -67,7 +69,7 @@ def record(
         "digest": _digest(keyring, sha256), "status": status, "received": received,
         "result": sealed,
     })  # fmt: skip
-    if not written.rowcount:
+    if written.first() is None:
         raise Conflict("This operation has been answered already.")
 
 
