@@ -25,9 +25,10 @@ from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
 from service.records import grounds, pages
 from service.records.binds import named
+from service.records.conditions import Reading
 from service.records.directory import Directory
 from service.records.document import parse
-from service.records.query import Query, Reading
+from service.records.query import Query
 from service.records.query import parse as parse_query
 from service.records.search import Page, Searcher
 from service.records.store import Records
