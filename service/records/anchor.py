@@ -51,7 +51,7 @@ def is_id(value: str) -> bool:
     return _UUID.fullmatch(value) is not None
 
 
-def anchors(resource: Json, type: str) -> tuple[Link, ...]:  # noqa: A002 (FHIR's word)
+def anchors(resource: Json, type: str) -> tuple[Link, ...]:
     """The references that place this resource in a participant's record; none for house types."""
     if type in HOUSE_TYPES or type == "Patient":
         return ()

@@ -55,7 +55,7 @@ def encode(resource: dict[str, Any]) -> bytes:
     return _encoder.encode(resource)
 
 
-def stamp(resource: dict[str, Any], id: ResourceId, version: int, updated: Micros) -> bytes:  # noqa: A002
+def stamp(resource: dict[str, Any], id: ResourceId, version: int, updated: Micros) -> bytes:
     """The bytes to store: as submitted, but id, meta.versionId and meta.lastUpdated are ours."""
     meta = resource.get("meta") or {}
     ours = {"versionId": str(version), "lastUpdated": instant(updated)}

@@ -50,7 +50,7 @@ class Draft:
 
 
 def draft(
-    resource: Json, type: str, id: ResourceId, *,  # noqa: A002 (FHIR's words)
+    resource: Json, type: str, id: ResourceId, *,
     labels: Labels | None, author: str | None, references: References,
 ) -> Draft:  # fmt: skip
     """Validated, its references resolved, its participant known; or Malformed, or Invalid."""

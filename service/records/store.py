@@ -25,10 +25,10 @@ from service.records.anchor import checked_id, is_id, stored_type
 from service.records.document import stamp
 from service.records.draft import Draft, as_target, draft, index, kept, labels_of
 from service.records.labels import Labels
-from service.records.targets import References, mixed
 from service.records.rows import Row
 from service.records.stored import Access, Stored, Written
 from service.records.tables import care_edge
+from service.records.targets import References, mixed
 from service.records.values import Interval
 from service.records.view import Caseload, Everyone, View
 from service.records.visible import parameters, shape
@@ -58,7 +58,7 @@ class Records:
         self._references = References(connection, view)
         self._writes = 0
 
-    def read(self, type: str, id: str) -> Stored:  # noqa: A002 (FHIR's words)
+    def read(self, type: str, id: str) -> Stored:
         """As it stands; Absent if hidden or not there, Gone if deleted and once visible."""
         row = self._current(type, id)
         if row is None:
@@ -67,7 +67,7 @@ class Records:
             raise Gone("This record has been deleted.")
         return self._opened(type, id, row)
 
-    def vread(self, type: str, id: str, version: int) -> Stored:  # noqa: A002
+    def vread(self, type: str, id: str, version: int) -> Stored:
         """One version, if its labels and today's allow it."""
         some = self._versions(type, id, of_version=version) if version <= LATEST else ()
         if not some:
@@ -77,7 +77,7 @@ class Records:
         return self._opened(type, id, some[0])
 
     def history(
-        self, type: str, id: str, count: int, before: int = LATEST  # noqa: A002
+        self, type: str, id: str, count: int, before: int = LATEST
     ) -> list[Stored]:  # fmt: skip
         """Versions below `before`, newest first, at most `count`; a deletion has no body."""
         some = self._versions(type, id, before=before, most=count)
@@ -87,7 +87,7 @@ class Records:
 
     def create(
         self, resource: Json, *, entry: EntryId, labels: Labels | None = None,
-        id: str | None = None, rules: Rules | None = None,  # noqa: A002
+        id: str | None = None, rules: Rules | None = None,
     ) -> Written:  # fmt: skip
         """A new record, under a client's own UUID or ours. A replay answers as the first did."""
         type_ = self._writable(stored_type(resource))
@@ -129,7 +129,7 @@ class Records:
         return Written(self._wrote(row, one, body, rules), created=False, changed=True)
 
     def delete(
-        self, type: str, id: str, *, entry: EntryId, if_match: int | None = None  # noqa: A002
+        self, type: str, id: str, *, entry: EntryId, if_match: int | None = None
     ) -> Written:  # fmt: skip
         """A tombstone; every version stays. Deleting again changes nothing."""
         before = self._current(self._writable(type), id)

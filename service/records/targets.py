@@ -46,7 +46,7 @@ class References:
     def __getitem__(self, link: Link) -> Target:
         return self._known[link[:2]]
 
-    def learn(self, type: str, id: str, target: Target) -> None:  # noqa: A002 (FHIR's words)
+    def learn(self, type: str, id: str, target: Target) -> None:
         """What this act has just written, its writer may refer to."""
         self._known[type, id] = target
 

@@ -64,7 +64,7 @@ class Shape:
     groups: int
 
 
-def shape(view: View, type: str | None = None) -> Shape:  # noqa: A002 (FHIR's word)
+def shape(view: View, type: str | None = None) -> Shape:
     """The kind of this view, for one type or for all; hashable, to cache statements by."""
     return Shape(
         reach=view.reach.__class__.__name__,
@@ -80,7 +80,7 @@ def visible(
     view: View,
     row: FromClause,
     *,
-    type: str | None = None,  # noqa: A002 (FHIR's word)
+    type: str | None = None,
     version: FromClause | None = None,
     deleted: bool = False,
 ) -> Condition:

@@ -278,8 +278,8 @@ def test_page_tokens_are_good_for_their_holder_alone_and_for_an_hour(shelf: Shel
     options: dict[str, Any] = {"zone": ZONE, "at": NOW, "base": BASE}
     assert resume(KEYS, token, HOLDER, **options).filters == query.filters  # type: ignore[arg-type]
     others = [
-        replace(HOLDER, principal="x"), replace(HOLDER, client="x"), replace(HOLDER, purpose="TREAT"),
-        replace(HOLDER, scopes=()),
+        replace(HOLDER, principal="x"), replace(HOLDER, client="x"),
+        replace(HOLDER, purpose="TREAT"), replace(HOLDER, scopes=()),
     ]  # fmt: skip
     damaged = ["", "?", "AAAA", token[:-2], token[5:], token + "A" * 20_000, "é" + token]
     for holder, text, late in (
