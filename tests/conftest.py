@@ -116,7 +116,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    path = tmp_path / "peernotes.db"
+    path = tmp_path / "database" / "peernotes.db"  # a directory of its own: keys lie elsewhere
+    path.parent.mkdir()
     shutil.copy(sqlite_template, path)
     return f"sqlite:///{path}"
 

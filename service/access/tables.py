@@ -1,6 +1,6 @@
 """Whom the gate knows. Passwords, client keys and refresh tokens are the identity door's."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table
+from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Table
 
 from service.database.metadata import GUID, MICROS, SEALED, metadata
 
@@ -26,6 +26,14 @@ revoked_token = Table(
     Column("until", MICROS, nullable=False),  # when it would have expired anyway
 )
 Index("ix_revoked_token_until", revoked_token.c.until)
+installation = Table(
+    "installation",
+    metadata,
+    Column("one", SmallInteger, primary_key=True),
+    Column("mode", String(10), nullable=False),  # demo, production
+    Column("origin", String(200), nullable=False),  # the ledger's name
+    Column("since", MICROS, nullable=False),
+)
 token_key = Table(
     "token_key",
     metadata,

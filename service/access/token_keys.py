@@ -27,12 +27,12 @@ class Sealer(Protocol):
 
     def seal(
         self, connection: Connection, /, *,
-        patient: str, type: str, id: str, version: int, body: bytes, place: str,  # noqa: A002
+        patient: str, type: str, id: str, version: int, body: bytes, place: str,
     ) -> bytes: ...  # fmt: skip
 
     def open(
         self, connection: Connection, /, *,
-        patient: str, type: str, id: str, version: int, sealed: bytes, place: str,  # noqa: A002
+        patient: str, type: str, id: str, version: int, sealed: bytes, place: str,
     ) -> bytes: ...  # fmt: skip
 
 

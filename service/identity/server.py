@@ -88,7 +88,7 @@ class Desk(AuthorizationServer):
         row = {"issuer": once.issuer, "token": once.token, "until": once.until}
         return insert_once(work.connection, seen_assertion, row)
 
-    def generate_token(  # type: ignore[override] # noqa: PLR0917
+    def generate_token(  # type: ignore[override]
         self,
         grant_type: str,  # noqa: ARG002
         client: Client,
