@@ -2,7 +2,7 @@
 
     python -m bench.ledger DATABASE_URL
 
-An empty database is expected. Figures are entries a second; the load generator shares the machine.
+An empty database is expected. The load generator and the database share the machine.
 """
 
 import sys
@@ -43,14 +43,12 @@ def entry() -> Entry:
     )  # fmt: skip
 
 
-def report(what: str, count: int, seconds: float) -> None:
-    print(f"{what:<44} {count / seconds:>9,.0f} /s  {seconds / count * 1e6:>8.1f} us")
-
-
 def timed(what: str, count: int, work: Callable[[], object]) -> None:
-    began = time.perf_counter()
+    """Throughput as it was, and this process's CPU time, which a busy machine disturbs less."""
+    began, used = time.perf_counter(), time.process_time()
     work()
-    report(what, count, time.perf_counter() - began)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - used
+    print(f"{what:<40} {count / seconds:>9,.0f} /s {cpu / count * 1e6:>9.1f} us CPU here")
 
 
 def lane_r(group: GroupCommit, callers: int, count: int, each: int) -> None:
@@ -106,7 +104,7 @@ def main(url: str) -> None:
     group = GroupCommit(Transactions(alone, opener._writer), LEDGER, clock)  # noqa: SLF001
     group.start()
     for callers, count, each in ((1, 500, 1), (16, 8_000, 1), (40, 8_000, 1), (128, 12_800, 1),
-                                 (40, 20_000, 10), (8, 40_000, 500)):  # fmt: skip
+                                 (40, 20_000, 10), (4, 20_000, 500)):  # fmt: skip
         lane_r(group, callers, count, each)
     lane_w(opener, 500)
     group.close()
