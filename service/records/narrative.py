@@ -8,12 +8,18 @@ import re
 from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml "
-TAGS = frozenset(
-    ["a", "abbr", "acronym", "address", "b", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "ol", "p", "pre", "q", "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var"]
-)
-ATTRIBUTES = frozenset(
-    ["abbr", "align", "alt", "axis", "border", "bgcolor", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char", "charoff", "class", "colspan", "dir", "frame", "headers", "height", "href", "hreflang", "id", "lang", "name", "noshade", "nowrap", "rowspan", "rules", "scope", "span", "src", "start", "style", "summary", "title", "type", "valign", "value", "width"]
-) | {"http://www.w3.org/XML/1998/namespace lang"}
+ELEMENTS = """
+a abbr acronym address b big blockquote br caption cite code col colgroup dd del dfn div dl dt em
+h1 h2 h3 h4 h5 h6 hr i img ins kbd li ol p pre q samp small span strike strong sub sup table tbody
+td tfoot th thead tr tt u ul var
+"""
+ATTRIBUTES = """
+abbr align alt axis border bgcolor cellhalign cellpadding cellspacing cellvalign char charoff class
+colspan dir frame headers height href hreflang id lang name noshade nowrap rowspan rules scope span
+src start style summary title type valign value width
+"""
+TAGS = frozenset(f"{XHTML}{name}" for name in ELEMENTS.split())
+PLAIN = frozenset(ATTRIBUTES.split()) | {"http://www.w3.org/XML/1998/namespace lang"}
 LINK = re.compile(r"(?:https?:|mailto:|tel:|#|[A-Za-z0-9./_-]+\Z)", re.IGNORECASE)
 IMAGE = re.compile(r"(?:#|data:image/(?:png|jpeg|gif);base64,)", re.IGNORECASE)
 ACTIVE_STYLE = re.compile(r"url|expression|import|behavior|binding|[\\@<]", re.IGNORECASE)
