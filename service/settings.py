@@ -11,7 +11,10 @@ PREFIX = "PEERNOTES_"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`zone` reads dates without an offset; `base_url` is what every absolute link starts with."""
+    """`zone` reads dates without an offset; `base_url` is what every absolute link starts with.
+
+    `sensitivities` (v3-ActCode) label every session: what being served by this program reveals.
+    """
 
     mode: Literal["demo", "production"]
     host: str
@@ -23,6 +26,7 @@ class Settings:
     database_url: str
     workers: int
     zone: ZoneInfo
+    sensitivities: tuple[str, ...]
     tls_behind_proxy: bool
     log_level: str
 
@@ -54,6 +58,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         database_url=_database_url(value("DATABASE_URL", ""), data_dir),
         workers=_number("WORKERS", value("WORKERS", "1")),
         zone=ZoneInfo(value("ZONE", "America/New_York")),
+        sensitivities=tuple(value("SENSITIVITIES", "SUD").split()),
         tls_behind_proxy=value("TLS_BEHIND_PROXY", "no") == "yes",
         log_level=value("LOG_LEVEL", "info"),
     )

@@ -58,10 +58,12 @@ class Action(StrEnum):
     SIGN_IN = "sign-in"
     TOKEN = "token"  # noqa: S105 (the act of issuing one)
     REVOKE = "revoke"
+    ACCOUNT = "account"
     BREAK_GLASS = "break-glass"
     AUDIT_SEARCH = "audit-search"
     AUDIT_PROOF = "audit-proof"
     ACCOUNTING = "accounting"
+    RECORD = "record"  # the ledger's own acts: streams, gaps, rejects
 
 
 WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE, Action.SYNC_PUSH, Action.IMPORT})
@@ -154,6 +156,8 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 PART2_LABEL = "42CFRPart2"
+AUDIENCE_LABEL = "https://peernotes.example/fhir/CodeSystem/audience"
+"""System of the one label of our own, `private` or `team` (class Audience), in meta.security."""
 
 PATIENT_TYPES = frozenset(
     {

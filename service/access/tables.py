@@ -1,8 +1,8 @@
 """Whom the gate knows. Passwords, client keys and refresh tokens are the identity door's."""
 
-from sqlalchemy import Boolean, Column, Index, String, Table
+from sqlalchemy import Boolean, Column, Index, Integer, SmallInteger, String, Table
 
-from service.database.metadata import GUID, MICROS, metadata
+from service.database.metadata import GUID, MICROS, SEALED, metadata
 
 principal = Table(
     "principal",
@@ -26,3 +26,21 @@ revoked_token = Table(
     Column("until", MICROS, nullable=False),  # when it would have expired anyway
 )
 Index("ix_revoked_token_until", revoked_token.c.until)
+installation = Table(
+    "installation",
+    metadata,
+    Column("one", SmallInteger, primary_key=True),
+    Column("mode", String(10), nullable=False),  # demo, production
+    Column("origin", String(200), nullable=False),  # the ledger's name
+    Column("since", MICROS, nullable=False),
+)
+token_key = Table(
+    "token_key",
+    metadata,
+    # Numbered from 1, so that two processes making "the next key" make one.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kid", GUID, nullable=False, unique=True),
+    Column("sealed", SEALED, nullable=False),  # private JWK; its public half is trusted with it
+    Column("since", MICROS, nullable=False),  # signs from
+    Column("until", MICROS, nullable=False),  # verifies until
+)

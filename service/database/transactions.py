@@ -16,7 +16,7 @@ class Transactions:
 
     def __init__(self, engine: Engine, writer: AbstractContextManager[bool] | None = None) -> None:
         self._engine = engine
-        self._writer = writer or threading.Lock()
+        self.writer = writer or threading.Lock()
         if engine.dialect.name == "postgresql":
             self._reading = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -35,5 +35,5 @@ class Transactions:
             with self._engine.begin() as connection:
                 yield connection
             return
-        with self._writer, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as c:
+        with self.writer, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as c:
             yield c

@@ -84,25 +84,26 @@ def _inspect(root: dict[str, Any]) -> int:
             _too_deep()
         below: list[Any] = []
         for container in level:
-            if not container:
-                raise Malformed("An object or array is empty.")
+            values = container
             if container.__class__ is dict:
                 members += len(container)
-                values: Iterable[Any] = container.values()
-                if None in values:
-                    raise Malformed("A value is null outside an array.")
-            else:
-                values = container
-            for value in values:
-                kind = value.__class__
-                if kind is str:
-                    continue
-                if kind is dict or kind is list:
-                    below.append(value)
-                elif kind is Decimal or kind is int:
-                    _refuse_huge(value)
+                values = container.values()
+            _look(container, values, below)
         level = below
     return members
+
+
+def _look(container: Any, values: Iterable[Any], below: list[Any]) -> None:  # noqa: ANN401
+    if not container:
+        raise Malformed("An object or array is empty.")
+    if values is not container and None in values:
+        raise Malformed("A value is null outside an array.")
+    for value in values:
+        kind = value.__class__
+        if kind is dict or kind is list:
+            below.append(value)
+        elif kind is Decimal or kind is int:
+            _refuse_huge(value)
 
 
 def _refuse_huge(number: Decimal | int) -> None:

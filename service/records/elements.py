@@ -14,7 +14,10 @@ from typing import Any
 TABLE = Path(__file__).parent / "definitions" / "elements.json"
 NESTED = "Resource"
 """The type of contained, Bundle.entry.resource and Parameters.parameter.resource."""
-PRIMITIVE_ELEMENT: Mapping[str, Mapping[str, Any]] = {"id": {"type": "string"}, "extension": {"type": "Extension", "many": True}}
+PRIMITIVE_ELEMENT: Mapping[str, Mapping[str, Any]] = {
+    "id": {"type": "string"},
+    "extension": {"type": "Extension", "many": True},
+}
 
 
 @dataclass(frozen=True, slots=True)

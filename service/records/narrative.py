@@ -8,12 +8,18 @@ import re
 from xml.parsers import expat
 
 XHTML = "http://www.w3.org/1999/xhtml "
-TAGS = frozenset(
-    ["a", "abbr", "acronym", "address", "b", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li", "ol", "p", "pre", "q", "samp", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var"]
-)
-ATTRIBUTES = frozenset(
-    ["abbr", "align", "alt", "axis", "border", "bgcolor", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char", "charoff", "class", "colspan", "dir", "frame", "headers", "height", "href", "hreflang", "id", "lang", "name", "noshade", "nowrap", "rowspan", "rules", "scope", "span", "src", "start", "style", "summary", "title", "type", "valign", "value", "width"]
-) | {"http://www.w3.org/XML/1998/namespace lang"}
+ELEMENTS = """
+a abbr acronym address b big blockquote br caption cite code col colgroup dd del dfn div dl dt em
+h1 h2 h3 h4 h5 h6 hr i img ins kbd li ol p pre q samp small span strike strong sub sup table tbody
+td tfoot th thead tr tt u ul var
+"""
+ATTRIBUTES = """
+abbr align alt axis border bgcolor cellhalign cellpadding cellspacing cellvalign char charoff class
+colspan dir frame headers height href hreflang id lang name noshade nowrap rowspan rules scope span
+src start style summary title type valign value width
+"""
+TAGS = frozenset(f"{XHTML}{name}" for name in ELEMENTS.split())
+PLAIN = frozenset(ATTRIBUTES.split()) | {"http://www.w3.org/XML/1998/namespace lang"}
 LINK = re.compile(r"(?:https?:|mailto:|tel:|#|[A-Za-z0-9./_-]+\Z)", re.IGNORECASE)
 IMAGE = re.compile(r"(?:#|data:image/(?:png|jpeg|gif);base64,)", re.IGNORECASE)
 ACTIVE_STYLE = re.compile(r"url|expression|import|behavior|binding|[\\@<]", re.IGNORECASE)
@@ -32,8 +38,7 @@ class _Reader:
         self.content = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        tag = name.removeprefix(XHTML)
-        if not name.startswith(XHTML) or tag not in TAGS or (self.depth == 0 and tag != "div"):
+        if name not in TAGS or (self.depth == 0 and name != f"{XHTML}div"):
             raise _Refused("The narrative holds an element that is not allowed.")
         for attribute, value in attributes.items():
             if not _harmless(attribute, value):
@@ -41,7 +46,7 @@ class _Reader:
         self.depth += 1
         if self.depth > DEPTH_LIMIT:
             raise _Refused("The narrative is nested too deeply.")
-        self.content = self.content or tag == "img"
+        self.content = self.content or name == f"{XHTML}img"
 
     def end(self, _name: str) -> None:
         self.depth -= 1
@@ -83,4 +88,4 @@ def _harmless(attribute: str, value: str) -> bool:
         case "style":
             return ACTIVE_STYLE.search(value) is None
         case _:
-            return attribute in ATTRIBUTES
+            return attribute in PLAIN

@@ -80,7 +80,7 @@ def patient_of(resource: dict[str, Any]) -> PatientId | None:
 
 
 def fault(reference: str, kinds: frozenset[str], allowed: frozenset[str]) -> str | None:
-    """Why a reference that is not `#contained` is refused, or None. No `allowed`: any of `kinds`."""
+    """Why a reference (not to `#contained`) is refused, or None. No `allowed`: any of `kinds`."""
     found = LITERAL.fullmatch(reference)
     if found is None:
         conditional = CONDITIONAL.fullmatch(reference)

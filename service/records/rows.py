@@ -52,7 +52,7 @@ def create(connection: Connection, row: Row, rows: IndexRows, ordinal: int) -> b
     if connection.dialect.name == "postgresql":
         return _run(connection, CREATE, row, rows, ordinal)
     values = asdict(row) | {"seq": changes.number(connection, ordinal)}
-    if not connection.execute(ANCHOR, _of(values, resource.c.keys())).rowcount:
+    if connection.execute(ANCHOR, _of(values, resource.c.keys())).first() is None:
         return False
     _add(connection, values, rows)
     return True
@@ -87,7 +87,7 @@ def bury(connection: Connection, row: Row, ordinal: int) -> bool:
 NOTHING = IndexRows([], [], [], [], Interval(OPEN_START, OPEN_END))
 
 # SQLite: the database is in the process, so a statement per table costs little.
-ANCHOR = insert(resource).on_conflict_do_nothing()
+ANCHOR = insert(resource).on_conflict_do_nothing().returning(resource.c.version)
 VERSION = insert(resource_version)
 CURRENT = ("version", "seq", "lo", "hi", "updated", "conf", "families", "audience", "author",
            "deleted")  # fmt: skip

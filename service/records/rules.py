@@ -13,6 +13,7 @@ from service.records.tables import consent_epoch, consent_rule
 from service.vocabulary import PatientId
 
 RULE = frozenset(consent_rule.c.keys()) - {"patient", "consent", "number"}
+NUMBERS = ("conf", "families")  # a driver may take an enum of numbers by its name
 REMOVE = delete(consent_rule).where(
     consent_rule.c.patient == bindparam("of", type_=GUID),
     consent_rule.c.consent == bindparam("source", type_=GUID),
@@ -29,11 +30,12 @@ def replace(
 ) -> None:
     """These rules are now all that `consent` says; whoever held an epoch before must ask again."""
     connection.execute(REMOVE, {"of": patient, "source": consent})
-    rows = []
+    rows: list[dict[str, object]] = []
     for number, rule in enumerate(rules):
         if rule.keys() != RULE:
             raise ValueError("A rule has exactly the columns of consent_rule.")
-        rows.append({**rule, "patient": patient, "consent": consent, "number": number})
+        values = {k: int(v) if isinstance(v, int) and k in NUMBERS else v for k, v in rule.items()}
+        rows.append(values | {"patient": patient, "consent": consent, "number": number})
     if rows:
         connection.execute(insert(consent_rule), rows)
     connection.execute(RAISE, {"patient": patient})

@@ -170,7 +170,8 @@ consent_rule = Table(
     Column("data_lo", MICROS, nullable=False),
     Column("data_hi", MICROS, nullable=False),
     Column("type", TYPE, nullable=False),  # '*' or a resource type
-    Column("target", GUID, nullable=True),  # one resource (and, by one hop, what belongs to it)
+    Column("target", GUID, nullable=True),  # the id the row is about
+    Column("target_kind", String(8), nullable=False),  # '', instance, related, author
     PrimaryKeyConstraint("patient", "consent", "number"),
 )
 consent_epoch = Table(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NestedTransaction
 
 from service.errors import Invalid, Issue
 from service.records import found
@@ -29,9 +29,11 @@ class References:
         self._connection = connection
         self._view = view
         self._known: dict[tuple[str, str], Target] = {}
+        self._savepoint: NestedTransaction | None = None
 
     def resolve(self, links: Iterable[Link]) -> None:
         """One statement for all that is not yet known; Invalid names every one that is not seen."""
+        self._stay_within()
         links = list(links)
         missing = {link[:2] for link in links} - self._known.keys()
         if missing:
@@ -48,11 +50,19 @@ class References:
 
     def learn(self, type: str, id: str, target: Target) -> None:
         """What this act has just written, its writer may refer to."""
+        self._stay_within()
         self._known[type, id] = target
 
     def forget(self) -> None:
         """After a write that moves what is visible."""
         self._known.clear()
+
+    def _stay_within(self) -> None:
+        """What was learnt before or within a savepoint may be undone with it: look again."""
+        here = self._connection.get_nested_transaction()
+        if here is not self._savepoint:
+            self._savepoint = here
+            self._known.clear()
 
     def _look_up(self, missing: Iterable[tuple[str, str]]) -> None:
         values = parameters(self._view)

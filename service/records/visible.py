@@ -10,8 +10,8 @@ statement serves every caller of that kind. Execute with `parameters(view)`; a s
 without them fails, it never reads more.
 
 A type that concerns no participant needs no reach. Under BTG the grant stands for reach and permit,
-only rules that say BTG bind, and separate notes stay closed. A rule's target means, in a permit,
-itself and what refers to it; in a deny, also what it refers to, except the participant.
+only rules that say BTG bind, and separate notes stay closed. What a rule's target reaches is said
+in consent/rule.py.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     false,
     literal_column,
     or_,
@@ -43,10 +44,23 @@ Condition = ColumnElement[bool]
 
 AT = bindparam("v_at", type_=BigInteger)
 ANY: ColumnElement[str] = literal_column("'*'")
+INSTANCE: ColumnElement[str] = literal_column("'instance'")
+RELATED: ColumnElement[str] = literal_column("'related'")
+AUTHOR: ColumnElement[str] = literal_column("'author'")
+STATED: tuple[ColumnElement[str], ...] = tuple(
+    literal_column(f"'{name}'")
+    for name in (
+        "agent", "asserter", "author", "consentor", "participant", "performer", "practitioner",
+        "recorder", "requester", "sender", "source", "*",
+    )
+)  # fmt: skip
+"""Search parameters of those whom a record calls its authors; '*' for what none names."""
 HOUSE_LIST: tuple[ColumnElement[str], ...] = tuple(
     literal_column(f"'{name}'") for name in sorted(HOUSE_TYPES)
 )
 CLOSED = Ceiling()
+NONE: ColumnElement[int] = literal_column("1")
+"""Bits & x < 1: for "= 0" PostgreSQL guesses one row in 200, and plans badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +176,7 @@ def _within(slot: str, labels: tuple[FromClause, ...]) -> Condition:
     author = bindparam("v_author", type_=GUID)
     team: ColumnElement[str] = literal_column("'team'")
     return and_(*(
-        and_(one.c.conf <= conf, one.c.families.bitwise_and(bars) == literal_column("0"),
+        and_(one.c.conf <= conf, one.c.families.bitwise_and(bars) < NONE,
              or_(one.c.audience == team, one.c.author == author, private == true()))
         for one in labels
     ))  # fmt: skip
@@ -218,7 +232,7 @@ def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
         nested, nested.c.consent == deny.c.consent, nested.c.nested == true(),
         _covers(nested, row, labels),
     )  # fmt: skip
-    return _some(
+    return _row_by_row(_some(
         deny, _applies(deny, row, "deny"),
         or_(*(
             or_(one.c.conf >= deny.c.conf,
@@ -226,24 +240,24 @@ def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
             for one in labels
         )),
         row.c.lo < deny.c.data_hi, row.c.hi > deny.c.data_lo,
-        or_(deny.c.target.is_(None), _concerns(deny, row), _referred(deny, row)),
+        or_(_aimed(deny, row), _referred(deny, row), _stated(deny, row)),
         or_(deny.c.nested == true(), ~excepted),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _permitted(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
     permit = consent_rule.alias()
-    return _some(permit, _covers(permit, row, labels))
+    return _row_by_row(_some(permit, _covers(permit, row, labels)))
 
 
 def _covers(permit: FromClause, row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
     return and_(
         _applies(permit, row, "permit"),
         *(and_(one.c.conf <= permit.c.conf,
-               one.c.families.bitwise_and(permit.c.families.bitwise_not()) == literal_column("0"))
+               one.c.families.bitwise_and(permit.c.families.bitwise_not()) < NONE)
           for one in labels),
         row.c.lo >= permit.c.data_lo, row.c.hi <= permit.c.data_hi,
-        or_(permit.c.target.is_(None), _concerns(permit, row)),
+        _aimed(permit, row),
     )  # fmt: skip
 
 
@@ -257,26 +271,45 @@ def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
     )  # fmt: skip
 
 
-def _concerns(rule: FromClause, row: FromClause) -> Condition:
-    """The row is the rule's target, or refers to it."""
-    link = ix_reference.alias()
-    refers = _some(
-        link, link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id,
-        link.c.target_id == rule.c.target,
+def _aimed(rule: FromClause, row: FromClause) -> Condition:
+    """Without a target; or the row is it, refers to it, or was written by it."""
+    kind, link = rule.c.target_kind, ix_reference.alias()
+    return or_(
+        kind == literal_column("''"),
+        and_(or_(kind == INSTANCE, kind == RELATED), row.c.id == rule.c.target),
+        and_(kind == AUTHOR, row.c.author == rule.c.target),
+        _some(link, kind == RELATED, *_from(link, row), link.c.target_id == rule.c.target),
+    )
+
+
+def _stated(rule: FromClause, row: FromClause) -> Condition:
+    """Anybody states that the rule's target wrote the row."""
+    kind, link = rule.c.target_kind, ix_reference.alias()
+    return _some(
+        link, kind == AUTHOR, *_from(link, row), link.c.target_id == rule.c.target,
+        link.c.param.in_(STATED),
     )  # fmt: skip
-    return or_(row.c.id == rule.c.target, refers)
 
 
 def _referred(rule: FromClause, row: FromClause) -> Condition:
     """The rule's target refers to the row. Everything refers to its participant: not meant."""
-    link = ix_reference.alias()
-    return and_(
-        row.c.type != literal_column("'Patient'"),
-        _some(
-            link, link.c.patient == row.c.patient, link.c.id == rule.c.target,
-            link.c.target_type == row.c.type, link.c.target_id == row.c.id,
-        ),
+    kind, link = rule.c.target_kind, ix_reference.alias()
+    return _some(
+        link, kind == RELATED, row.c.type != literal_column("'Patient'"),
+        link.c.patient == row.c.patient, link.c.id == rule.c.target,
+        link.c.target_type == row.c.type, link.c.target_id == row.c.id,
     )  # fmt: skip
+
+
+def _from(link: FromClause, row: FromClause) -> tuple[Condition, ...]:
+    return (link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id)
+
+
+def _row_by_row(condition: Condition) -> Condition:
+    """Asked of each row in the order of its index. As a join, PostgreSQL guesses that hardly a
+    row comes through, and reads and sorts all of them to find the newest twenty.
+    """
+    return case((condition, true()), else_=false()) == true()
 
 
 def _some(rows: FromClause, *conditions: Condition) -> Condition:

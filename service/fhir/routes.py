@@ -1,0 +1,11 @@
+"""The FHIR door: R4 under /fhir. The open documents come first, then the types."""
+
+from fastapi.routing import APIRouter
+
+from service.fhir import reading, searching, statement, writing
+
+router = APIRouter(tags=["fhir"])
+router.include_router(statement.router)
+router.include_router(searching.router)
+router.include_router(reading.router)
+router.include_router(writing.router)

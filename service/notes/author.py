@@ -1,0 +1,64 @@
+"""Who signs, for whom, with what: what every record of a session has in common."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from service.vocabulary import (
+    ACT_CODE,
+    CONFIDENTIALITY,
+    PART2_LABEL,
+    Micros,
+    ResourceId,
+)
+
+AUDIENCE_SYSTEM = "urn:peernotes:audience"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The Part 2 program: its Organization and the sensitivities that its mere name reveals."""
+
+    organisation: ResourceId
+    sensitivities: tuple[str, ...] = ("SUD",)
+
+    def labels(self) -> list[dict[str, str]]:
+        """Restricted, Part 2, and what being served here says about a person."""
+        return [
+            {"system": CONFIDENTIALITY, "code": "R"},
+            {"system": ACT_CODE, "code": PART2_LABEL},
+            *({"system": ACT_CODE, "code": code} for code in self.sensitivities),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The signing peer, their tablet, and the operation whose ids every derived id follows."""
+
+    practitioner: ResourceId
+    program: Program
+    device: ResourceId
+    operation: ResourceId
+    operation_digest: str
+    received: Micros
+
+    def derived(self, name: str) -> ResourceId:
+        """A server-made id that a replay of the operation makes again."""
+        return ResourceId(str(uuid5(UUID(self.operation), name)))
+
+    def recorded(self) -> str:
+        return instant(datetime.fromtimestamp(self.received / 1_000_000, UTC))
+
+
+def instant(at: datetime) -> str:
+    """FHIR instant, to the second, with the offset that the tablet had."""
+    return at.isoformat(timespec="seconds")
+
+
+def reference(type_: str, id_: str) -> dict[str, Any]:
+    return {"reference": f"{type_}/{id_}"}
+
+
+def private_label() -> dict[str, str]:
+    return {"system": AUDIENCE_SYSTEM, "code": "private"}

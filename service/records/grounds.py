@@ -1,0 +1,43 @@
+"""On what ground, and about whom: the consents a disclosure rested on, the owner of what was asked.
+
+Both are for the ledger and the notice. Neither decides anything: `visible()` has done that.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy.types import String
+
+from service.database.metadata import GUID, MICROS
+from service.records.anchor import is_id
+from service.records.tables import consent_rule, resource
+from service.records.view import View
+from service.vocabulary import PatientId, Purpose
+
+_r = consent_rule.c
+_PERMITS = select(consent_rule).where(
+    _r.patient == bindparam("patient", type_=GUID),
+    _r.effect == "permit",
+    _r.recipient.in_(bindparam("recipients", type_=String, expanding=True)),
+    _r.purpose.in_(bindparam("purposes", type_=String, expanding=True)),
+    _r.lo <= bindparam("at", type_=MICROS),
+    _r.hi > bindparam("at", type_=MICROS),
+)
+_OWNER = select(resource.c.patient).where(
+    resource.c.type == bindparam("of_type"), resource.c.id == bindparam("of_id", type_=GUID)
+)
+
+
+def permits(connection: Connection, view: View, patient: PatientId) -> list[Row[Any]]:
+    """The rows of consent_rule in force that name this caller and purpose, as 42 CFR 2.32 asks."""
+    purposes = [view.purpose] if view.purpose == Purpose.BTG else [view.purpose, "*"]
+    values = {"patient": patient, "recipients": view.recipients, "purposes": purposes}
+    return list(connection.execute(_PERMITS, values | {"at": view.at}))
+
+
+def owner(connection: Connection, type_: str, id_: str) -> PatientId | None:
+    """Whose record was asked for in vain: for the refusal's entry, never for the answer."""
+    if not is_id(id_):
+        return None
+    found = connection.execute(_OWNER, {"of_type": type_, "of_id": id_}).scalar_one_or_none()
+    return None if found is None else PatientId(found)

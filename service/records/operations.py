@@ -1,0 +1,77 @@
+"""What tablets have pushed: an operation is applied once, and its replay gets the first answer.
+
+The row is written in the transaction of the operation's effects. It holds ids and outcomes; the
+answer is sealed under the house key, and the operation itself only as a keyed hash.
+"""
+
+import hmac
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.database.metadata import GUID
+from service.errors import Conflict
+from service.keys.keyring import Keyring
+from service.records.tables import sync_operation
+from service.vocabulary import HOUSE, Micros
+
+PURPOSE = "sync-operation"
+PLACE = "sync_operation.result"
+FIND = select(sync_operation).where(sync_operation.c.op_id == bindparam("wanted", type_=GUID))
+RECORD = {
+    name: dialect.insert(sync_operation)
+    .on_conflict_do_nothing()
+    .returning(sync_operation.c.op_id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An operation as it was answered first."""
+
+    principal: str
+    device: str
+    number: int
+    digest: bytes
+    status: str
+    received: Micros
+    result: bytes
+
+    def matches(self, keyring: Keyring, sha256: str, principal: str) -> bool:
+        """Whether this is the same operation, by the same caller: only they get its answer."""
+        same = hmac.compare_digest(self.digest, _digest(keyring, sha256))
+        return same and self.principal == principal
+
+
+def find(connection: Connection, keyring: Keyring, op_id: str) -> Done | None:
+    row = connection.execute(FIND, {"wanted": op_id}).first()
+    if row is None:
+        return None
+    result = keyring.open(
+        connection, patient=HOUSE, type="Operation", id=op_id, version=1, sealed=row.result,
+        place=PLACE,
+    )  # fmt: skip
+    return Done(row.principal, row.device, row.number, row.digest, row.status, row.received, result)
+
+
+def record(
+    connection: Connection, keyring: Keyring, *, op_id: str, principal: str, device: str,
+    number: int, sha256: str, status: str, received: Micros, result: bytes,
+) -> None:  # fmt: skip
+    """Conflict if another copy of this operation got there first; roll back, then `find` it."""
+    sealed = keyring.seal(
+        connection, patient=HOUSE, type="Operation", id=op_id, version=1, body=result, place=PLACE
+    )
+    written = connection.execute(RECORD[connection.dialect.name], {
+        "op_id": op_id, "principal": principal, "device": device, "number": number,
+        "digest": _digest(keyring, sha256), "status": status, "received": received,
+        "result": sealed,
+    })  # fmt: skip
+    if written.first() is None:
+        raise Conflict("This operation has been answered already.")
+
+
+def _digest(keyring: Keyring, sha256: str) -> bytes:
+    return keyring.blind.digest(PURPOSE, sha256.encode())
