@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
 from service import telemetry, web
 from service.access.caller import Tokens
@@ -53,11 +54,19 @@ class House:
     tokens: Tokens
     access: Access
     sign_in: SignIn
+    engines: tuple[Engine, ...]
+
+    def close(self) -> None:
+        """Write what is queued for the ledger, then end. May be called again."""
+        self.lane.close()
+        for engine in self.engines:
+            engine.dispose()
 
 
 def open_house(settings: Settings) -> House:
-    """Refuses to start over weak durability, wrong keys or a schema it does not know."""
-    transactions = opener(engines.build(settings.database_url, pool_size=THREADS))
+    """Refuses to start over weak durability or wrong keys. Runs the ledger's lane: `close` it."""
+    engine = engines.build(settings.database_url, pool_size=THREADS)
+    transactions = opener(engine)
     with transactions.read() as connection:
         engines.demand_durability(connection)
     keyring = start(transactions, settings.keyring, create=False, at=clock())
@@ -68,6 +77,7 @@ def open_house(settings: Settings) -> House:
     # The lane writes on a connection of its own: callers holding the pool would wait for it.
     lane_engine = engines.build(settings.database_url, pool_size=1)
     lane = GroupCommit(opener(lane_engine, sharing=transactions), ledger, clock)
+    lane.start()
     token_keys = TokenKeys(keyring)
     with transactions.read() as connection:
         token_keys.load(connection, clock())
@@ -80,15 +90,15 @@ def open_house(settings: Settings) -> House:
         base_url=settings.base_url, production=settings.mode == "production", gate=access,
         opener=transactions, clock=clock, keyring=keyring, token_keys=token_keys, tokens=tokens,
     )  # fmt: skip
-    return House(settings, transactions, keyring, ledger, lane, tokens, access, sign_in)
+    return House(settings, transactions, keyring, ledger, lane, tokens, access, sign_in,
+                 (engine, lane_engine))  # fmt: skip
 
 
 def build(house: House) -> FastAPI:
     @asynccontextmanager
     async def living(_app: FastAPI) -> AsyncIterator[None]:
-        house.lane.start()
         yield
-        house.lane.close()
+        house.lane.close()  # what is queued for the ledger is written before the process ends
 
     app = FastAPI(
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,

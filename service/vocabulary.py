@@ -66,7 +66,16 @@ class Action(StrEnum):
     RECORD = "record"  # the ledger's own acts: streams, gaps, rejects
 
 
-WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.DELETE, Action.SYNC_PUSH, Action.IMPORT})
+WRITES = frozenset(
+    {
+        Action.CREATE,
+        Action.UPDATE,
+        Action.DELETE,
+        Action.SYNC_PUSH,
+        Action.IMPORT,
+        Action.BREAK_GLASS,
+    }
+)
 
 
 class Purpose(StrEnum):

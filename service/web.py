@@ -27,7 +27,7 @@ PUBLIC = (
     "/ledger/checkpoint", "/ledger/tile/", "/static/", "/openapi.json",
 )  # fmt: skip
 """Routes that hold nothing about anybody; every other 2xx or 3xx needs a durable entry."""
-PUBLIC_PAGES = frozenset({"/", "/review"})
+PUBLIC_PAGES = frozenset({"/"})
 STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 log = structlog.get_logger()
@@ -147,7 +147,7 @@ class Guard:
         try:
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 (the last line of defence)
-            log.error("unforeseen", error=type(error).__name__)
+            log.error("unforeseen", error=type(error).__name__)  # noqa: TRY400 (a trace holds values)
             if not answer.started:
                 await _plain_failure(send)
                 answer.status = 500

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
-from service.access.policy import Permit
+from service.access.permit import Basis, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.notice import Holder, Obligations, obligations
@@ -25,9 +25,10 @@ from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
 from service.records import grounds, pages
 from service.records.binds import named
+from service.records.conditions import Reading
 from service.records.directory import Directory
 from service.records.document import parse
-from service.records.query import Query, Reading
+from service.records.query import Query
 from service.records.query import parse as parse_query
 from service.records.search import Page, Searcher
 from service.records.store import Records
@@ -45,7 +46,6 @@ from service.vocabulary import (
     ResourceId,
 )
 
-CONSENT = "consent"
 MOST_TOUCHED = 400
 """Records named in one entry; a leaf stays under 64 KiB, more become further entries."""
 
@@ -182,7 +182,7 @@ class Act:
 
     def rest_on(self) -> None:
         """Note which consents a disclosure rests on, for the notice and for the ledger."""
-        if self.permit.basis != CONSENT:
+        if self.permit.basis is not Basis.CONSENT:
             return
         for patient in {met.patient for met in self.records.touched} - {HOUSE, *self.grounds}:
             self.grounds[patient] = tuple(
@@ -224,7 +224,7 @@ class Act:
         return Entry(
             id=entry,
             at=self.at,
-            kind=Kind.DISCLOSURE if outside and patient and touched else Kind.USE,
+            kind=self._kind(outside=outside, met=bool(patient and touched)),
             action=self.action,
             outcome=Outcome.SUCCESS,
             act=self.id,
@@ -240,9 +240,14 @@ class Act:
             resource_type=self.resource_type,
         )
 
+    def _kind(self, *, outside: bool, met: bool) -> Kind:
+        if self.action is Action.BREAK_GLASS:
+            return Kind.BREAK_GLASS
+        return Kind.DISCLOSURE if outside and met else Kind.USE
+
     def _basis(self, patient: PatientId | None) -> str:
         named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
-        return f"{CONSENT}:{','.join(named)}" if named else self.permit.basis
+        return f"{Basis.CONSENT}:{','.join(named)}" if named else self.permit.basis
 
 
 def _rule(row: Row[Any]) -> Rule:

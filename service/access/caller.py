@@ -11,7 +11,7 @@ from typing import Any
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from service.access.tables import principal, revoked_token, token_key
 from service.access.token_keys import TokenKey, TokenKeys
@@ -34,7 +34,12 @@ RESOLVE = select(principal).where(
         token_key.c.kid == bindparam("key"),
         token_key.c.until > bindparam("at"),
     ),
-    ~exists().where(revoked_token.c.token.in_([bindparam("token"), bindparam("family")])),
+    ~exists().where(
+        or_(
+            revoked_token.c.token == bindparam("token"),
+            revoked_token.c.token == bindparam("family"),
+        )
+    ),
 )
 
 

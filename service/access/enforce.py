@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from service.access import receipt
 from service.access.act import Act
 from service.access.caller import Caller, Presented, Tokens
-from service.access.policy import Deny, Permit, decide
+from service.access.permit import Deny, Permit
+from service.access.policy import decide
 from service.access.viewing import subject_of, view_of
 from service.audit.append import GroupCommit, Ledger, append
 from service.audit.entry import Entry, Kind, Outcome
@@ -149,10 +150,12 @@ class Access:
         """Raises Unauthenticated, Forbidden or Unavailable; a refusal is in the ledger by then."""
         asked = Asked(action, self._clock(), type, _uuid(id), patient, purpose)
         who = Asking(presented.principal, presented.client)
-        with self._recorded(asked, who), self._opened(asked) as connection:
-            who.caller = self._tokens.resolve(connection, presented, asked.at)
-            with self._act(asked, who.caller, connection) as act:
-                yield act
+        with (
+            self._recorded(asked, who),
+            self._opened(asked) as connection,
+            self._act(asked, self._known(who, presented, connection, asked.at), connection) as act,
+        ):
+            yield act
         self._settle(act)
 
     @contextmanager
@@ -168,19 +171,27 @@ class Access:
             yield act
         self._settle(act)
 
+    def _known(
+        self, who: Asking, presented: Presented, connection: Connection, at: Micros
+    ) -> Caller:
+        who.caller = self._tokens.resolve(connection, presented, at)
+        return who.caller
+
     def _opened(self, asked: Asked) -> AbstractContextManager[Connection]:
         return self._opener.write() if asked.action in WRITES else self._opener.read()
 
     @contextmanager
     def _act(self, asked: Asked, caller: Caller, connection: Connection) -> Iterator[Act]:
         decision = decide(
-            subject_of(caller), asked.action, type=asked.type, purpose=asked.purpose, at=asked.at
+            subject_of(caller),
+            asked.action,
+            type=asked.type or None,
+            purpose=asked.purpose,
+            at=asked.at,
         )
-        match decision:
-            case Deny():
-                raise Forbidden("This role or scope may not do this.")
-            case Permit():
-                act = self._open_act(asked, caller, decision, connection)
+        if isinstance(decision, Deny):
+            raise Forbidden("This role or scope may not do this.")
+        act = self._open_act(asked, caller, decision, connection)
         yield act
         act.rest_on()
         act.said = act.entries()
@@ -215,7 +226,7 @@ class Access:
     def _open_act(
         self, asked: Asked, caller: Caller, permit: Permit, connection: Connection
     ) -> Act:
-        view = view_of(permit, caller, asked.at)
+        view = view_of(permit)
         records = Records(connection, self._keyring, view, asked.at, self._zone)
         return Act(
             id=str(uuid4()), action=asked.action, at=asked.at, caller=caller, permit=permit,

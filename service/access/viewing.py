@@ -1,9 +1,8 @@
 """Between the pure rules and the store: the caller as policy sees it, the permit as a View."""
 
-from service.access import policy
+from service.access import permit, policy
 from service.access.caller import Caller
 from service.records import view
-from service.vocabulary import Micros
 
 
 def subject_of(caller: Caller) -> policy.Subject:
@@ -15,33 +14,33 @@ def subject_of(caller: Caller) -> policy.Subject:
     )  # fmt: skip
 
 
-def view_of(permit: policy.Permit, caller: Caller, at: Micros) -> view.View:
+def view_of(allowed: permit.Permit) -> view.View:
     """What the decision allows, in the store's terms."""
     return view.View(
-        at=at,
-        principal=caller.principal,
+        at=allowed.at,
+        principal=allowed.principal,
         ceilings={
             type_: view.Ceiling(ceiling.conf, ceiling.families, ceiling.private)
-            for type_, ceiling in permit.ceilings.items()
+            for type_, ceiling in allowed.ceilings.items()
         },
-        writes=permit.writes,
-        reach=_reach(permit.reach),
-        recipients=permit.recipients,
-        purpose=permit.purpose,
-        author=caller.practitioner or caller.patient,
-        bound_by_denials=permit.bound_by_denials,
+        writes=allowed.writes,
+        reach=_reach(allowed.reach),
+        recipients=allowed.recipients,
+        purpose=allowed.purpose,
+        author=allowed.author,
+        bound_by_denials=allowed.bound_by_denials,
     )
 
 
-def _reach(reach: policy.Reach) -> view.Reach:
+def _reach(reach: permit.Reach) -> view.Reach:
     match reach:
-        case policy.OwnRecord(patient):
+        case permit.OwnRecord(patient):
             return view.OwnRecord(patient)
-        case policy.Caseload(practitioner, supervises):
+        case permit.Caseload(practitioner, supervises):
             return view.Caseload(practitioner, supervises)
-        case policy.Everyone():
+        case permit.Everyone():
             return view.Everyone()
-        case policy.Consented():
+        case permit.Consented():
             return view.Consented()
-        case policy.Nobody():
+        case permit.Nobody():
             return view.Nobody()

@@ -8,32 +8,24 @@ Whatever contradicts memory or itself freezes the log: nothing more is sequenced
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from service.audit.checkpoint import Checkpoint, sign
-from service.audit.entry import ORIGIN, Entry, Kind, Position, parse
+from service.audit.compare import authentic, sequenced
+from service.audit.entry import ORIGIN, Kind
 from service.audit.ingest import Ledger
 from service.audit.memory import Memory, create, held, load, load_key, save, verifier_key
-from service.audit.tables import (
-    ledger_checkpoint,
-    ledger_entry,
-    ledger_leaf,
-    ledger_log,
-    ledger_tile,
-)
+from service.audit.tables import ledger_checkpoint, ledger_log, ledger_tile
 from service.audit.tiles import Tile, TileTree, extend
 from service.audit.tree import (
     HASH_SIZE,
     VerificationError,
     consistency_proof,
-    leaf_hash,
     tree_root,
     verify_consistency,
 )
@@ -43,19 +35,11 @@ from service.vocabulary import Micros
 
 __all__ = ["Notary", "create", "verifier_key"]
 
-AT_ONCE = 2_048  # rows held in memory
 ROUND = 1.0  # seconds: at most one checkpoint each
 
 Clock = Callable[[], Micros]
 
 _LOG = select(ledger_log).where(ledger_log.c.log == bindparam("log"))
-_NEW = (
-    select(ledger_leaf.c.seq, ledger_leaf.c.entry, ledger_leaf.c.leaf_hash, ledger_entry)
-    .outerjoin(ledger_entry, ledger_entry.c.id == ledger_leaf.c.entry)
-    .where(ledger_leaf.c.log == bindparam("log"), ledger_leaf.c.seq >= bindparam("first"),
-           ledger_leaf.c.seq < bindparam("end"))
-    .order_by(ledger_leaf.c.seq)
-)  # fmt: skip
 _TILE = select(ledger_tile.c.hashes).where(
     ledger_tile.c.log == bindparam("log"),
     ledger_tile.c.level == bindparam("level"),
@@ -128,10 +112,10 @@ class Notary:
 
     def _new_entries(self, connection: Connection, memory: Memory, size: int) -> _Growth:
         growth = _Growth()
-        for row in self._rows(connection, memory.tree.size, size):
+        for row in sequenced(connection, self._ledger, memory.tree.size, size):
             if row.seq != memory.tree.size:
                 raise Tampered(f"Entry {memory.tree.size} is missing.")
-            entry, position = self._authentic(row)
+            entry, position = authentic(self._ledger, row)
             if position is not None:
                 last, prev = memory.streams.get(position.stream, (-1, ORIGIN))
                 if (position.n, position.prev) != (last + 1, prev):
@@ -146,27 +130,6 @@ class Notary:
         if memory.tree.size != size:
             raise Tampered(f"Entry {memory.tree.size} is missing.")
         return growth
-
-    def _rows(self, connection: Connection, first: int, size: int) -> Iterator[Row[Any]]:
-        for start in range(first, size, AT_ONCE):
-            end = min(start + AT_ONCE, size)
-            span = {"log": self._ledger.log, "first": start, "end": end}
-            yield from connection.execute(_NEW, span)
-
-    def _authentic(self, row: Row[Any]) -> tuple[Entry, Position | None]:
-        """The entry of a row whose leaf, MAC, hash and copies agree."""
-        if row.leaf is None or leaf_hash(row.leaf) != row.leaf_hash:
-            raise Tampered(f"Entry {row.seq} is not what was sequenced.")
-        if not compare_digest(row.mac, self._ledger.mac(row.leaf)):
-            raise Tampered(f"Entry {row.seq} was not written by the service.")
-        entry, position = parse(row.leaf)
-        copies = (row.entry, row.recorded, row.patient, row.agent, row.action, row.kind,
-                  row.outcome, row.stream, row.n)  # fmt: skip
-        truth = (entry.id, entry.at, entry.patient, entry.agent, entry.action, entry.kind,
-                 entry.outcome, position and position.stream, position and position.n)  # fmt: skip
-        if copies != truth:
-            raise Tampered(f"Entry {row.seq} differs from the copies beside it.")
-        return entry, position
 
     def _tiles(
         self,

@@ -7,7 +7,7 @@ so an edited copy shows as Tampered instead of another person's entry.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, bindparam, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, func, select, tuple_
 
 from service.audit.checkpoint import Proof
 from service.audit.entry import Entry, Kind, Outcome, Position, parse
@@ -16,10 +16,11 @@ from service.audit.tables import (
     ledger_entry,
     ledger_leaf,
     ledger_log,
+    ledger_pending,
     ledger_tile,
 )
-from service.audit.tiles import Tile, TileTree, encode_bundle
-from service.audit.tree import HASH_SIZE, TILE_WIDTH, inclusion_proof
+from service.audit.tiles import ENTRIES, Tile, TileTree, encode_bundle, parse_path
+from service.audit.tree import HASH_SIZE, TILE_WIDTH, VerificationError, inclusion_proof
 from service.errors import Tampered
 from service.vocabulary import Action, EntryId, Micros, PatientId
 
@@ -154,6 +155,20 @@ def bundle(connection: Connection, n: int, width: int = TILE_WIDTH) -> bytes | N
     return encode_bundle(leaves) if len(leaves) == width else None
 
 
+def served(connection: Connection, path: str) -> bytes | None:
+    """The bytes at a path of C2SP tlog-tiles: `checkpoint`, `tile/...`, `tile/entries/...`."""
+    if path == "checkpoint":
+        note = checkpoint(connection)
+        return None if note is None else note.encode()
+    try:
+        wanted = parse_path(path)
+    except VerificationError:
+        return None
+    if wanted.level == ENTRIES:
+        return bundle(connection, wanted.n, wanted.width)
+    return tile(connection, wanted.level, wanted.n, wanted.width)
+
+
 def proof(connection: Connection, entry_id: EntryId) -> str | None:
     """C2SP tlog-proof of an entry under the newest checkpoint; None until one covers it."""
     place = connection.execute(_PLACE, {"id": entry_id}).one_or_none()
@@ -191,3 +206,12 @@ def _meets(entry: Entry, criteria: Criteria) -> bool:
         (criteria.outcome, entry.outcome),
     )  # fmt: skip
     return all(wanted is None or wanted == actual for wanted, actual in pairs)
+
+
+def oldest_pending(connection: Connection) -> Micros | None:
+    """When the entry that has waited longest for the tree was recorded; None if none waits."""
+    oldest = select(func.min(ledger_entry.c.recorded)).join(
+        ledger_pending, ledger_pending.c.id == ledger_entry.c.id
+    )
+    found: int | None = connection.execute(oldest.where(~ledger_pending.c.bad)).scalar_one()
+    return None if found is None else Micros(found)

@@ -10,7 +10,8 @@ on trust: every hash is made anew, from the entries up to the root that is signe
 
 import sys
 from argparse import ArgumentParser
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -93,7 +94,7 @@ def _refuse(_: str) -> NoReturn:
     raise ValueError("not a whole number")
 
 
-_decode = JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse).decode
+_decode = JSONDecoder(parse_int=_integer, parse_float=_refuse, parse_constant=_refuse).raw_decode
 _encode = JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False
 ).encode
@@ -102,10 +103,10 @@ _encode = JSONEncoder(
 def canonical(leaf: bytes) -> dict[str, Any]:
     """The entry in a leaf, if it is RFC 8785 within its bounds: printable ASCII, whole numbers."""
     text = leaf.decode("ascii")
-    entry = _decode(text)
-    if type(entry) is not dict or not text.isprintable() or _encode(entry) != text:
+    entry, _ = _decode(text)
+    if type(entry) is not dict or _encode(entry) != text:
         raise ValueError("another spelling")
-    if "\\" in text and "\\" in text.replace("\\\\", "").replace('\\"', ""):
+    if "\x7f" in text or ("\\" in text and "\\" in text.replace("\\\\", "").replace('\\"', "")):
         raise ValueError("a control character")
     return entry
 
@@ -123,9 +124,7 @@ class Entries:
     behind: list[int] = field(default_factory=list)
 
     def check(self, first: int, leaves: list[bytes], hashes: list[bytes]) -> None:
-        for seq, leaf, leaf_hash in zip(
-            range(first, first + len(leaves)), leaves, hashes, strict=True
-        ):
+        for seq, (leaf, leaf_hash) in enumerate(zip(leaves, hashes, strict=True), first):
             try:
                 entry = canonical(leaf)
             except (ValueError, RecursionError):
@@ -144,26 +143,36 @@ class Entries:
 
     def place(self, seq: int, entry: dict[str, Any], leaf_hash: bytes) -> None:
         """Hang an entry on its stream; one that comes early waits for what it hangs on."""
-        stream, n, prev, kind = (entry.get(key) for key in ("stream", "n", "prev", "kind"))
+        stream, n, prev = entry["stream"], entry.get("n"), entry.get("prev")
         if type(stream) is not str or type(n) is not int or type(prev) is not str:
-            return self.report.fault(6, "states half a position in a stream", seq)
+            self.report.fault(6, "states half a position in a stream", seq)
+            return
         last, before = self.ends.get(stream, (-1, bytes(HASH_SIZE)))
-        early = self.early.setdefault(stream, {})
-        if n <= last or n in early:
-            return self.report.fault(6, f"takes position {n} of its stream again", seq)
-        early[n] = (seq, prev, leaf_hash)
-        while found := early.pop(last + 1, None):
-            if found[1] != b64encode(before).decode():
+        early = self.early.get(stream)
+        if n <= last or (early and n in early):
+            self.report.fault(6, f"takes position {n} of its stream again", seq)
+            return
+        kind, details = entry.get("kind"), entry.get("details")
+        if type(details) is dict and (
+            kind == "stream-open"  # whose predecessor's end shows when all is read
+            or (kind == "stream-beat" and not self.explained(kind, details))
+        ):
+            self.waiting.append((seq, kind, details))
+        if n > last + 1:
+            self.early.setdefault(stream, {})[n] = (seq, prev, leaf_hash)
+            return
+        found: tuple[int, str, bytes] | None = (seq, prev, leaf_hash)
+        while found:
+            if found[1] != b2a_base64(before, newline=False).decode():
                 self.report.fault(6, "does not name the one before it in its stream", found[0])
             last, before = last + 1, found[2]
-            self.ends[stream] = last, before
-        details = entry.get("details")
-        if type(details) is dict and kind in ("stream-open", "stream-beat"):
-            self.waiting.append((seq, kind, details))
-        return None
+            found = early.pop(last + 1, None) if early else None
+        self.ends[stream] = last, before
 
     def explained(self, kind: str, details: dict[str, Any]) -> bool:
-        """What a stream says of others: where the one before it ended; which writes were made."""
+        """Whether the log has what a stream says of others: the end of the one before it, or the
+        writes acknowledged since its last beat, which one beat names and which then are let go.
+        """
         try:
             if kind == "stream-open":
                 last = self.ends.get(details["predecessor"], (-1, b""))[0]
@@ -171,9 +180,13 @@ class Entries:
             names = b64decode(details["prefixes"], validate=True)
             keys = [names[at : at + BEAT_PREFIX] for at in range(0, len(names), BEAT_PREFIX)]
             digest = sha256(b"".join([self.writes[key] for key in keys])).hexdigest()
-            return (len(keys), digest) == (details["count"], details["digest"])
+            if (len(keys), digest) != (details["count"], details["digest"]):
+                return False
         except (KeyError, TypeError, ValueError):
             return False
+        for key in keys:
+            self.writes.pop(key, None)
+        return True
 
     def finish(self, *, complete: bool) -> None:
         if not complete:

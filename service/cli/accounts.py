@@ -55,7 +55,6 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for i
 
 def run(arguments: Namespace, settings: Settings) -> int:
     house = open_house(settings)
-    house.lane.start()
     acts: dict[str, Callable[[Namespace, Work], dict[str, Any]]] = {
         "person": _person, "client": _client, "reset": _reset, "close": _close,
     }  # fmt: skip
@@ -63,7 +62,7 @@ def run(arguments: Namespace, settings: Settings) -> int:
         with _work(house) as work:
             told = acts[arguments.action](arguments, work)
     finally:
-        house.lane.close()
+        house.close()
     print(json.dumps(told, indent=2))
     return 0
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from service.app import House
 from service.cli.intake import OPERATOR
+from service.consent.form import OUR_FORM
 from service.identity import accounts
 from service.identity.accounts import Standing
 from service.identity.passwords import Passwords
@@ -46,16 +47,12 @@ def load(house: House, console: Console, *, first: bool) -> None:
     if not first and (folder / "staff.json").exists():
         return
     console.print("Loading fictional demo people ...")
-    house.lane.start()
-    try:
-        with house.access.operate(Action.IMPORT, OPERATOR) as act:
-            for resource in resources():
-                act.update(resource)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / "staff.json", _staff(house))
-        _write(folder / "ehr-client.json", _client(house))
-    finally:
-        house.lane.close()
+    with house.access.operate(Action.IMPORT, OPERATOR) as act:
+        for resource in resources():
+            act.update(resource)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(folder / "staff.json", _staff(house))
+    _write(folder / "ehr-client.json", _client(house))
 
 
 def resources() -> list[dict[str, Any]]:
@@ -172,8 +169,10 @@ def consent(status: str) -> dict[str, Any]:
         "dateTime": "2026-02-01T10:00:00-05:00",
         "performer": [{"reference": f"Patient/{MARIA}"}],
         "organization": [{"reference": f"Organization/{PROGRAM}"}],
-        "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
-                                   "code": "42CFRPart2"}]},
+        "sourceAttachment": {"contentType": "application/pdf", "language": "en",
+                             "title": "Signed consent form, 42 CFR 2.31",
+                             "creation": "2026-02-01T10:00:00-05:00"},
+        "policy": [{"uri": OUR_FORM}],
         "verification": [{"verified": True, "verifiedWith": {"reference": f"Patient/{MARIA}"},
                           "verificationDate": "2026-02-01T10:00:00-05:00"}],
         "provision": {

@@ -38,7 +38,7 @@ ORDER = (
 OPERATOR = Caller(
     principal="00000000-0000-4000-8000-000000000001", client="peernotes-import", role=Role.EHR,
     relation=Relation.INSIDE, organisation=None, practitioner=None, patient=None,
-    purposes=(Purpose.TREAT,), scopes=("system/*.cruds",), medical=False, token="",
+    purposes=(Purpose.TREAT,), scopes=None, medical=False, token="",
     expires=Micros(2**62),
 )  # fmt: skip
 """The command line itself: it holds the keyring, so it needs no token; the ledger names it."""

@@ -38,11 +38,10 @@ def run(arguments: Namespace, settings: Settings) -> int:
         raise ValueError(f"{arguments.directory} is not a directory: give the export's folder.")
     setup.prepare(settings)
     house = open_house(settings)
-    house.lane.start()
     try:
         tally = load(house, arguments.directory, Console(stderr=True))
     finally:
-        house.lane.close()
+        house.close()
     report = arguments.report or settings.data_dir / "import.tsv"
     report.write_text("".join(f"{fault}\n" for fault in tally.faults))
     _tell(tally, report)

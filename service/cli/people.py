@@ -36,22 +36,19 @@ class Person:
 
     def sign_in(self) -> httpx2.Response:
         """Waits for the next one-time code when this one was used before."""
-        for _ in range(2):
-            answer = self.web.post(
-                "/oauth/sign-in",
-                json={
-                    "username": self.username,
-                    "password": self.password,
-                    "totp": pyotp.TOTP(self.totp_secret).now(),
-                },
-            )
-            if answer.status_code == httpx2.codes.OK:
-                body = answer.json()
-                self.token = body["access_token"]
-                self.user_id = body.get("user_id", "")
-                break
+        answer = self._try()
+        if answer.status_code != httpx2.codes.OK:
             time.sleep(STEP - time.time() % STEP + 0.5)
+            answer = self._try()
+        if answer.status_code == httpx2.codes.OK:
+            body = answer.json()
+            self.token, self.user_id = body["access_token"], body["user_id"]
         return answer
+
+    def _try(self) -> httpx2.Response:
+        code = pyotp.TOTP(self.totp_secret).now()
+        typed = {"username": self.username, "password": self.password, "totp": code}
+        return self.web.post("/oauth/sign-in", json=typed)
 
     def get(self, path: str, **options: Any) -> httpx2.Response:  # noqa: ANN401 (httpx's own)
         return self.web.get(path, headers=self._headers(), **options)

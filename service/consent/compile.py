@@ -5,10 +5,11 @@ Rows are written in the transaction that stores the Consent. What rows cannot ex
 not refused but widened (what is unread matches); a permit that could never open anything is.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import tzinfo
-from itertools import chain, product
+from itertools import chain, islice, product
 from typing import Any
 
 from service.consent import form
@@ -29,6 +30,8 @@ from service.vocabulary import (
 )
 
 MOST_ROWS = 1_000
+MOST_ENTRIES = 200  # of one kind in one rule: rows are a product of kinds
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ALWAYS = (OPEN_START, OPEN_END)
 
 
@@ -41,18 +44,25 @@ def compile_rules(
     deficient voids its permits: form.faults() says what is missing.
     """
     directive = parse(consent, zone)
+    root = directive.root
     if not directive.active:
         return ()
     refuse(directive)
-    root = directive.root
     if root is None:
         return ()
-    sound = not directive.unread and not (part2 and form.faults(consent, zone))
+    sound = not directive.unread and not (part2 and form.faults_of(consent, directive))
     written = chain(base_rows(root), *(nested_rows(root, rule) for rule in root.provisions))
-    distinct = dict.fromkeys(row for row in written if sound or row.effect == "deny")
-    if len(distinct) > MOST_ROWS:
+    rows = list(islice(written, MOST_ROWS + 1))
+    if len(rows) > MOST_ROWS:
         raise Invalid(f"This consent compiles to more than {MOST_ROWS} rules; split it.")
-    return tuple(replace(row, lo=max(row.lo, received)) for row in distinct if received < row.hi)
+    if not all(row.target is None or UUID.fullmatch(row.target) for row in rows):
+        text = "No record here has such an id: ids are lower-case UUIDs."
+        raise Invalid(text, Issue("not-found", text, "Consent.provision.data.reference"))
+    return tuple(
+        replace(row, lo=max(row.lo, received))
+        for row in dict.fromkeys(rows)
+        if received < row.hi and (sound or row.effect == "deny")
+    )
 
 
 def refuse(directive: Directive) -> None:
@@ -65,10 +75,18 @@ def refuse(directive: Directive) -> None:
     if root is None or root.effect is None:
         text = "Say permit or deny: an untyped base rule has no agreed meaning."
         issues.append(Issue("required", text, "Consent.provision.type"))
+    elif any(map(crowded, (root, *root.provisions))):
+        text = f"More than {MOST_ENTRIES} entries of one kind in one rule."
+        issues.append(Issue("too-costly", text, "Consent.provision"))
     else:
         issues.extend(unusable(root))
     if issues:
         raise Invalid("This consent cannot be enforced as written.", *issues)
+
+
+def crowded(rule: Provision) -> bool:
+    kinds = (rule.recipients.known, rule.purposes.known, rule.types.known, rule.data.known)
+    return any(len(entries) > MOST_ENTRIES for entries in kinds)
 
 
 def unusable(root: Provision) -> Iterator[Issue]:

@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from service.vocabulary import OPEN_END, OPEN_START, Micros
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
-INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})")
+PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", re.ASCII)
+INSTANT = re.compile(
+    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII
+)
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 def micros(moment: datetime) -> Micros:
@@ -35,13 +38,19 @@ def span(text: object, zone: tzinfo) -> tuple[Micros, Micros] | None:
 def partial(match: re.Match[str], zone: tzinfo) -> tuple[Micros, Micros]:
     year, month, day = (int(part) if part else None for part in match.groups())
     start = datetime(year or 0, month or 1, day or 1, tzinfo=zone)
-    if day:
-        end = start + timedelta(days=1)
-    elif month:
-        end = start.replace(year=start.year + month // 12, month=month % 12 + 1)
-    else:
-        end = start.replace(year=start.year + 1)
+    try:
+        end = after(start, month, day)
+    except (ValueError, OverflowError):  # 9999-12-31, which people write for "no end"
+        end = LAST
     return micros(start), micros(end)
+
+
+def after(start: datetime, month: int | None, day: int | None) -> datetime:
+    if day:
+        return start + timedelta(days=1)
+    if month:
+        return start.replace(year=start.year + month // 12, month=month % 12 + 1)
+    return start.replace(year=start.year + 1)
 
 
 def period(value: object, zone: tzinfo) -> tuple[Micros, Micros] | None:

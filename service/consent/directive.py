@@ -62,6 +62,7 @@ PROVISION_ELEMENTS = frozenset(
         "class", "dataPeriod", "data", "provision",
     }
 )  # fmt: skip
+TYPE_NAME = re.compile(r"[A-Z][A-Za-z]{1,31}")
 REFERENCE = re.compile(r"([A-Z][A-Za-z]{1,31}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]+)?")
 Interval = tuple[Micros, Micros]
 Code = tuple[str, str]
@@ -233,7 +234,8 @@ def label(value: object) -> Confidentiality | Family | None:
 
 def resource_type(value: object) -> str | None:
     found = coding(value)
-    return found[1] if found and found[0] == RESOURCE_TYPES else None
+    known = found and found[0] == RESOURCE_TYPES and TYPE_NAME.fullmatch(found[1])
+    return found[1] if found and known else None
 
 
 def datum(value: object) -> Data | None:

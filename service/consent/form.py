@@ -110,7 +110,11 @@ class Form:
 
 def faults(consent: dict[str, Any], zone: tzinfo) -> tuple[Fault, ...]:
     """What is missing, in the order of the rule; nothing for a Consent that permits nothing."""
-    directive = parse(consent, zone)
+    return faults_of(consent, parse(consent, zone))
+
+
+def faults_of(consent: dict[str, Any], directive: Directive) -> tuple[Fault, ...]:
+    """The same, of a Consent already read."""
     root = directive.root
     rules = (root, *root.provisions) if root else ()
     permits = tuple((rule, root) for rule in rules if root and rule.effect == "permit")

@@ -98,6 +98,8 @@ def _target(text: str, type_: str) -> str:
 def _dates(texts: list[str], request: Request, at: Micros) -> tuple[Micros | None, Micros | None]:
     since: int | None = None
     until: int | None = None
+    low: int | None
+    high: int | None
     for text in texts:
         try:
             asked = span(text, request.app.state.settings.zone, at)

@@ -2,10 +2,11 @@
 
 from fastapi.routing import APIRouter
 
-from service.fhir import reading, searching, statement, writing
+from service.fhir import break_glass, reading, searching, statement, writing
 
 router = APIRouter(tags=["fhir"])
 router.include_router(statement.router)
+router.include_router(break_glass.router)
 router.include_router(searching.router)
 router.include_router(reading.router)
 router.include_router(writing.router)

@@ -11,7 +11,8 @@ from fastapi.routing import APIRouter
 
 from service.fhir.answers import base_of
 from service.fhir.capabilities import CAPABILITIES, Capability
-from service.records.parameters import PARAMETERS, definition
+from service.records.canonicals import definition
+from service.records.parameters import PARAMETERS
 from service.web import FHIR_JSON
 
 router = APIRouter()

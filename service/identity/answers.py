@@ -52,7 +52,10 @@ def backend_token(house: House, work: Work, principal: str, client: str, scope: 
 
 
 def signed_in(house: House, work: Work, family: Family) -> Json:
-    """The next access and refresh token of a sign-in; neither outlives it."""
+    """The next access and refresh token of a sign-in; neither outlives it.
+
+    `user_id` is the principal: a tablet puts it into the operations that it seals.
+    """
     lifetime = min(SIGNED_IN_LIFETIME, (family.until - work.at) // SECOND)
     named = {
         "sub": family.principal, "client_id": family.client, "scope": ROLE_SCOPE,
@@ -60,7 +63,8 @@ def signed_in(house: House, work: Work, family: Family) -> Json:
     }  # fmt: skip
     issued = issue(house.token_keys, house.base_url, work.at, lifetime, named)
     refresh = families.hand_out(work.connection, family)
-    return {**_bearer(issued, lifetime, ROLE_SCOPE), "refresh_token": refresh}
+    return {**_bearer(issued, lifetime, ROLE_SCOPE), "refresh_token": refresh,
+            "user_id": family.principal}  # fmt: skip
 
 
 def _bearer(token: str, expires_in: int, scope: str) -> Json:

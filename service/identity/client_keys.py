@@ -8,6 +8,7 @@ fetched anew for an unknown key id at most every half minute.
 import json
 import re
 import threading
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,14 +55,16 @@ def _usable(data: object) -> RSAKey | ECKey | None:
     try:
         match data.get("kty"):
             case "RSA" if data.get("alg", "RS384") == "RS384":
-                rsa = RSAKey.import_key(_public(data, "n", "e"))
-                return rsa if rsa.public_key.key_size >= LEAST_RSA_BITS else None
+                modulus = int.from_bytes(urlsafe_b64decode(data["n"] + "=="), "big")
+                if modulus.bit_length() >= LEAST_RSA_BITS:
+                    return RSAKey.import_key(_public(data, "n", "e"))
             case "EC" if data.get("crv") == CURVE and data.get("alg", "ES384") == "ES384":
                 return ECKey.import_key(_public(data, "crv", "x", "y"))
             case _:
-                return None
+                pass
     except (JoseError, ValueError, TypeError, KeyError):
-        return None
+        pass
+    return None
 
 
 def _public(data: Mapping[str, Any], *members: str) -> dict[str, Any]:

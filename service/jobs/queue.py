@@ -27,13 +27,14 @@ Payload = Mapping[str, str | int | bool | None]
 """Ids and codes. Names, notes and anything else about a person stay sealed where they are."""
 
 _UNIQUE = (job.c.kind, job.c.dedupe)
+# RETURNING tells whether a row was made; an INSERT's row count does not (psycopg: -1).
 _ENQUEUE = {
-    "sqlite": sqlite.insert(job).on_conflict_do_nothing(
-        index_elements=_UNIQUE, index_where=text(LIVE)
-    ),
-    "postgresql": postgresql.insert(job).on_conflict_do_nothing(
-        index_elements=_UNIQUE, index_where=text(LIVE)
-    ),
+    "sqlite": sqlite.insert(job)
+    .on_conflict_do_nothing(index_elements=_UNIQUE, index_where=text(LIVE))
+    .returning(job.c.id),
+    "postgresql": postgresql.insert(job)
+    .on_conflict_do_nothing(index_elements=_UNIQUE, index_where=text(LIVE))
+    .returning(job.c.id),
 }
 _due = job.alias("due")
 _SPENT = job.c.attempts >= bindparam("most")
@@ -106,8 +107,7 @@ def enqueue(
         "error": "",
         "dedupe": dedupe,
     }
-    made = connection.execute(_ENQUEUE[connection.dialect.name], row).rowcount
-    return str(row["id"]) if made else None
+    return connection.execute(_ENQUEUE[connection.dialect.name], row).scalar()
 
 
 def claim(

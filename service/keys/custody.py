@@ -20,6 +20,7 @@ from service.vocabulary import TenantId
 
 PARTICIPANT = "participant"
 OPENS = ("active", "retiring")
+LARGEST_NUMBER = 2**31 - 1
 CANARY = b"peernotes: this key opens"
 
 _OWNED = (key_wrapped.c.owner == bindparam("o"), key_wrapped.c.use == bindparam("u"))
@@ -36,8 +37,10 @@ _ACTIVE = (
     .with_for_update(read=True)
 )
 _MAKE = {
-    "sqlite": sqlite.insert(key_wrapped).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(key_wrapped).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(key_wrapped).on_conflict_do_nothing().returning(key_wrapped.c.key_no),
+    "postgresql": postgresql.insert(key_wrapped)
+    .on_conflict_do_nothing()
+    .returning(key_wrapped.c.key_no),
 }
 _ERASE = (
     update(key_wrapped)
@@ -72,6 +75,9 @@ class Custody:
         return connection.execute(_NEWEST, {"o": owner, "u": use}).first()
 
     def numbered(self, connection: Connection, owner: str, use: str, key_no: int) -> KeyRow | None:
+        """The row of that number, which stood in sealed bytes: anything up to 2**32 is possible."""
+        if not 0 < key_no <= LARGEST_NUMBER:  # PostgreSQL would raise, and end the transaction
+            return None
         return connection.execute(_NUMBERED, {"o": owner, "u": use, "n": key_no}).first()
 
     def unwrap(self, connection: Connection, row: KeyRow) -> bytes:
@@ -87,9 +93,9 @@ class Custody:
         aad = self._context(row.owner, row.use, row.key_no, row.kek)
         return envelope.unwrap(kek, row.kek, row.wrapped, aad)
 
-    def make(self, connection: Connection, owner: str, use: str, key_no: int = 1) -> None:
-        """A new key in the caller's transaction; if somebody else was first, theirs stays."""
-        kek = self._active(connection)
+    def make(self, connection: Connection, owner: str, use: str) -> bytes | None:
+        """Key number 1, in the caller's transaction. None: somebody was first, and theirs stays."""
+        kek, key, key_no = self._active(connection), envelope.new_key(), 1
         aad = self._context(owner, use, key_no, kek)
         row = {
             "owner": owner,
@@ -99,9 +105,10 @@ class Custody:
             "kek": kek,
             "alg": envelope.AES_GCM,
             "state": "active",
-            "wrapped": envelope.wrap(self._kek(connection, kek), kek, envelope.new_key(), aad),
+            "wrapped": envelope.wrap(self._kek(connection, kek), kek, key, aad),
         }
-        connection.execute(_MAKE[connection.dialect.name], row)
+        made = connection.execute(_MAKE[connection.dialect.name], row).first()
+        return None if made is None else key
 
     def rewrapped(self, connection: Connection, row: KeyRow, new: int) -> bytes:
         """The row's key under another KEK, whatever its state: pending erasure may be cancelled."""

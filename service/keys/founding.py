@@ -25,9 +25,9 @@ TOKEN = "token"  # noqa: S105 (the name of a use)
 HOUSE_USES = (HOUSE, INDEX, INGEST, TOKEN)
 """Keys owned by the tenant: records about no participant, keyed hashes, entry MACs, page tokens."""
 
-_FIRST = {
-    "sqlite": sqlite.insert(key_root).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(key_root).on_conflict_do_nothing(),
+_NEW_ROOT = {
+    "sqlite": sqlite.insert(key_root).on_conflict_do_nothing().returning(key_root.c.root),
+    "postgresql": postgresql.insert(key_root).on_conflict_do_nothing().returning(key_root.c.root),
 }
 
 
@@ -51,7 +51,7 @@ def demand_apart(connection: Connection, path: Path) -> None:
         )
 
 
-def demand_empty(connection: Connection) -> None:
+def demand_empty(connection: Connection, besides: str = "") -> None:
     """Any row beside a binary column may be sealed: whatever the table, it forbids a new root."""
     inspector = inspect(connection)
     for name in inspector.get_table_names():
@@ -59,13 +59,19 @@ def demand_empty(connection: Connection) -> None:
             isinstance(column["type"], LargeBinary | postgresql.BYTEA)
             for column in inspector.get_columns(name)
         )
-        if not binary and name != key_root.name:
+        if name == besides or not (binary or name == key_root.name):
             continue
         if connection.execute(select(literal(1)).select_from(named(name)).limit(1)).first():
             raise KeysRefused(
                 f"The database already holds rows in {name} but no keys that open them: restore"
                 " the key tables from their backup. No key was made, nothing was written."
             )
+
+
+def first_to_name(connection: Connection, root: LocalRoot, number: int) -> bool:
+    """Enter a root key; False if another process just did (on PostgreSQL: once it committed)."""
+    row = {"root": number, "provider": "local", "ref": root.reference(number), "state": "active"}
+    return connection.execute(_NEW_ROOT[connection.dialect.name], row).first() is not None
 
 
 def found(opener: Opener, path: Path, at: Micros) -> None:
@@ -75,18 +81,10 @@ def found(opener: Opener, path: Path, at: Micros) -> None:
     root = LocalRoot.create(path, TenantId(str(uuid4())), at)
     number = root.newest
     with opener.write() as connection:
-        if tenant_of(connection) is not None:
-            return
-        demand_empty(connection)
-        row = {
-            "root": number,
-            "provider": "local",
-            "ref": root.reference(number),
-            "state": "active",
-        }
         # 2. Whoever inserts the root row goes on; the others wait here for that commit.
-        if connection.execute(_FIRST[connection.dialect.name], row).rowcount == 0:
+        if not first_to_name(connection, root, number):
             return
+        demand_empty(connection, besides=key_root.name)
         connection.execute(key_kek.insert(), kek_row(root, number, 1))
         custody = Custody(path, root)
         for use in HOUSE_USES:

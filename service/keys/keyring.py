@@ -61,6 +61,8 @@ class Keyring:
     ) -> bytes:  # fmt: skip
         """The body, or SealBroken; the caller records an open-fail entry and shows nothing."""
         number = envelope.key_number(sealed)
+        if number == SEALING:
+            raise SealBroken
         key = self._cache.get((patient, number)) or self._to_open(connection, patient, number)
         aad = envelope.record_context(
             tenant=self.tenant, patient=patient, place=place, type=type, id=id, version=version,
@@ -110,7 +112,9 @@ class Keyring:
         row = self._custody.newest(connection, owner, use)
         if row is None and use == PARTICIPANT:
             self._cache.unsettle(connection, patient)
-            self._custody.make(connection, owner, use)
+            made = self._custody.make(connection, owner, use)
+            if made is not None:
+                return OpenKey(1, AESGCM(made))
             row = self._custody.newest(connection, owner, use)
         if row is None:
             raise Unavailable("The key to seal this under is missing; nothing was stored.")

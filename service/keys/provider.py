@@ -125,23 +125,28 @@ def _read(path: Path) -> bytes:
         raise KeysRefused(
             f"The keyring {path} cannot be read ({_named(error)}): run as the user who owns it."
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeysRefused(f"The keyring {path} is no regular file: restore it from its backup.")
-        if status.st_uid != os.geteuid():
-            raise KeysRefused(
-                f"The keyring {path} belongs to another user: chown it to the service's user."
-            )
-        if status.st_mode & READABLE_BY_OTHERS:
-            raise KeysRefused(
-                f"The keyring {path} is open to others: run chmod 600 on it, and if anyone else may"
-                " have read it, rotate the keys."
-            )
-        content = file.read(LARGEST)
+    try:
+        _check_file(path, os.fstat(descriptor))
+        content = os.read(descriptor, LARGEST)
+    finally:
+        os.close(descriptor)
     if not content.strip():
         raise KeysRefused(f"The keyring {path} is empty: restore it from its backup.")
     return content
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeysRefused(f"The keyring {path} is no regular file: restore it from its backup.")
+    if status.st_uid != os.geteuid():
+        raise KeysRefused(
+            f"The keyring {path} belongs to another user: chown it to the service's user."
+        )
+    if status.st_mode & READABLE_BY_OTHERS:
+        raise KeysRefused(
+            f"The keyring {path} is open to others: run chmod 600 on it, and if anyone else may"
+            " have read it, rotate the keys."
+        )
 
 
 def _missing(path: Path) -> KeysRefused:

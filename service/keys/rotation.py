@@ -16,12 +16,11 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from service.database.opener import Opener
 from service.errors import Conflict, KeysRefused, SealBroken
 from service.keys.custody import Custody, KeyRow, kek_row
-from service.keys.founding import tenant_of
+from service.keys.founding import first_to_name, tenant_of
 from service.keys.provider import LocalRoot
 from service.keys.tables import key_kek, key_root, key_wrapped
 from service.vocabulary import Micros
@@ -56,10 +55,6 @@ _SWAP = (
     )
     .values(kek=bindparam("new"), wrapped=bindparam("moved"))
 )
-_NEW_ROOT = {
-    "sqlite": sqlite.insert(key_root).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(key_root).on_conflict_do_nothing(),
-}
 _IN_USE = exists().where(
     key_wrapped.c.tenant == key_kek.c.tenant,
     key_wrapped.c.kek == key_kek.c.kek,
@@ -77,16 +72,16 @@ class Rotation:
     broken: int
 
 
-def rotate(opener: Opener, path: Path, *, at: Micros) -> Rotation:
+def rotate(opener: Opener, path: Path, *, at: Micros, batch: int = BATCH) -> Rotation:
     """Finish an unfinished rotation, or else do a whole one."""
     with opener.read() as connection:
         unfinished = bool(_keks(connection, "retiring"))
     if unfinished:
-        done = rewrap(opener, path)
+        done = rewrap(opener, path, batch=batch)
         if done.moved:
             return done
     _begin(opener, path, at)
-    return replace(rewrap(opener, path), begun=True)
+    return replace(rewrap(opener, path, batch=batch), begun=True)
 
 
 def rewrap(opener: Opener, path: Path, *, batch: int = BATCH) -> Rotation:
@@ -145,15 +140,9 @@ def _begin(opener: Opener, path: Path, at: Micros) -> None:
     root = LocalRoot.add(path, at, above=above)
     number = above + 1
     with opener.write() as connection:
-        row = {
-            "root": number,
-            "provider": "local",
-            "ref": root.reference(number),
-            "state": "active",
-        }
         # 2. One commit: the new KEK is active, the old ones retiring. Makers of new keys hold
         #    their KEK's row until they commit; we wait for them here, so `rewrap` misses none.
-        if connection.execute(_NEW_ROOT[connection.dialect.name], row).rowcount == 0:
+        if not first_to_name(connection, root, number):
             return  # another run began the same rotation; help it to the end
         retiring = {"state": "retiring"}
         connection.execute(update(key_kek).where(key_kek.c.state == "active").values(retiring))

@@ -7,13 +7,13 @@ from uuid import UUID, uuid5
 
 from service.vocabulary import (
     ACT_CODE,
+    AUDIENCE_LABEL,
     CONFIDENTIALITY,
     PART2_LABEL,
+    Audience,
     Micros,
     ResourceId,
 )
-
-AUDIENCE_SYSTEM = "urn:peernotes:audience"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +61,4 @@ def reference(type_: str, id_: str) -> dict[str, Any]:
 
 
 def private_label() -> dict[str, str]:
-    return {"system": AUDIENCE_SYSTEM, "code": "private"}
+    return {"system": AUDIENCE_LABEL, "code": Audience.PRIVATE.value}

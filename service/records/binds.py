@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from service.errors import Malformed
 from service.keys.blind import Blind
+from service.records.conditions import Condition, Test
 from service.records.directory import Directory
 from service.records.extract import ANY, target_id
 from service.records.parameters import Kind, Parameter, Source
-from service.records.query import Chained, Condition, Filter, Query, Reversed, Test
+from service.records.query import Chained, Filter, Query, Reversed
 from service.records.values import Reference, Span, Token, is_id
 from service.vocabulary import HOUSE, HOUSE_TYPES, STORED_TYPES
 
@@ -58,8 +59,14 @@ def bind(
     match found:
         case Chained(inner=inner) | Reversed(inner=inner):
             return bind(inner, f"{slot}i_", owners, blind, directory)
-    parameter = found.parameter
-    match parameter.source:
+        case Condition():
+            return _condition(found, slot, owners, blind, directory)
+
+
+def _condition(
+    found: Condition, slot: str, owners: Owners, blind: Blind, directory: Directory
+) -> Values:  # fmt: skip
+    match found.parameter.source:
         case Source.DIRECTORY:
             ids = directory.find(found)
             return {f"{slot}ids": json.dumps([id_.replace("-", "") for id_ in ids])}
@@ -125,7 +132,7 @@ def _targets(found: Condition, slot: str, blind: Blind) -> Values:
 def _pairs(parameter: Parameter, value: Reference, blind: Blind) -> list[tuple[str, str]]:
     """(target_type, target_id); a bare id may be of any type the parameter leads to."""
     if value.type is not None or value.foreign:
-        return [(value.type or "", target_id(blind, value.id))]
+        return [(value.type or "", target_id(blind, value))]
     return [(type_, value.id) for type_ in parameter.targets or sorted(STORED_TYPES)]
 
 

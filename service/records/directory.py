@@ -18,9 +18,9 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, select
 
 from service.keys.keyring import Keyring
 from service.records import changes
+from service.records.conditions import Condition, Test
 from service.records.extract import nodes, segments
 from service.records.parameters import PARAMETERS, Kind, Parameter, Source
-from service.records.query import Condition, Test
 from service.records.tables import resource, resource_version
 from service.records.values import Interval, Span, Token, dates, fold, meets
 
@@ -47,7 +47,8 @@ CHANGED = (
 )  # fmt: skip
 
 Key = tuple[str, str]
-Fact = tuple[str, object]
+Value = Interval | Token | str
+Fact = tuple[str, Value]
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class _Column:
     dates: dict[str, Interval] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
 
-    def add(self, id_: str, value: object) -> None:
+    def add(self, id_: str, value: Value) -> None:
         self.present.add(id_)
         match value:
             case Interval():
@@ -71,7 +72,7 @@ class _Column:
             case str():
                 self.arrived.append((fold(value), id_, value))
 
-    def remove(self, id_: str, value: object) -> None:
+    def remove(self, id_: str, value: Value) -> None:
         self.present.discard(id_)
         match value:
             case Interval():
@@ -93,7 +94,8 @@ class _Column:
                 return self.codes.get((system, code or ""), ())
             case str():
                 return self._texts(value, test)
-        return ()
+            case _:
+                return ()
 
     def _settle(self) -> None:
         if len(self.arrived) > FEW:
@@ -169,7 +171,7 @@ class Directory:
 
     def _apply(
         self, connection: Connection, patient: str, type_: str, id_: str, version: int,
-        deleted: bool, sealed: bytes,  # noqa: FBT001 (a row)
+        deleted: bool, sealed: bytes,  # noqa: FBT001
     ) -> None:  # fmt: skip
         key = (type_, id_)
         if version <= self._versions.get(key, 0):
@@ -206,12 +208,12 @@ def _implied(parameter: Parameter, value: object) -> object:
 
 def facts_of(
     parameter: Parameter, document: Mapping[str, object], zone: tzinfo
-) -> Iterator[object]:  # fmt: skip
+) -> Iterator[Value]:  # fmt: skip
     """Each distinct value a resource has for this parameter."""
     seen = set()
     for path in parameter.paths:
-        path, _, system = path.partition(":")
-        for node in nodes(document, segments(path)):
+        elements, _, system = path.partition(":")
+        for node in nodes(document, segments(elements)):
             for value in _facts(parameter, node, system, zone):
                 if value not in seen:
                     seen.add(value)
@@ -220,7 +222,7 @@ def facts_of(
 
 def _facts(
     parameter: Parameter, node: object, system: str, zone: tzinfo
-) -> Iterator[object]:  # fmt: skip
+) -> Iterator[Value]:  # fmt: skip
     match parameter.kind, node:
         case Kind.DATE, _:
             found = dates(node, zone)
@@ -235,3 +237,5 @@ def _facts(
         case Kind.STRING, Mapping():
             for part in ADDRESS if parameter.name == "address" else NAME:
                 yield from (text for text in nodes(node, (part,)) if isinstance(text, str))
+        case _:
+            pass

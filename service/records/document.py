@@ -51,7 +51,9 @@ def parse(body: bytes, *, limit: int = SIZE_LIMIT) -> dict[str, Any]:
 
 
 def encode(resource: dict[str, Any]) -> bytes:
-    """Compact JSON in the order given; a decimal as it was written, `1.50` stays `1.50`."""
+    """Compact JSON in the order given. A decimal keeps its digits, `1.50` stays `1.50`; below a
+    millionth, and where it came with an exponent, it may be respelt (`1E-7`), never rounded.
+    """
     return _encoder.encode(resource)
 
 

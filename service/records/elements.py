@@ -70,6 +70,12 @@ def plain_codes(name: str) -> tuple[str, ...]:
 
 
 @cache
+def every_resource() -> frozenset[str]:
+    """All resource types of R4, known here or not: what a reference may name."""
+    return frozenset(plain_codes("resource-types"))
+
+
+@cache
 def elements(kind: str) -> Mapping[str, Element]:
     """Every JSON name of a type, `_name` of its primitives included."""
     found = {}

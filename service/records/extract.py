@@ -5,15 +5,16 @@ without a system, one that says so). A `code` element has one row, because its s
 Rows are keyed hashes and intervals; nothing here leaves in clear but references between ids.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
 from service.keys.blind import Blind
 from service.records.parameters import MAIN_DATE, PARAMETERS, Kind, Parameter, Source
-from service.records.values import Interval, canonical, dates, is_id, reference
+from service.records.values import Interval, Reference, canonical, dates, reference
 from service.vocabulary import OPEN_END, OPEN_START
 
 ANY: Final = "\0"
@@ -36,17 +37,22 @@ class IndexRows:
 class _Found:
     """What one resource says, before hashing; sets, for a value counts once."""
 
+    zone: tzinfo
+    base: str
     tokens: set[tuple[str, str, str]] = field(default_factory=set)
-    references: set[tuple[str, str, str]] = field(default_factory=set)
+    references: set[tuple[str, Reference]] = field(default_factory=set)
     dates: set[tuple[str, Interval]] = field(default_factory=set)
     identifiers: set[tuple[str, str]] = field(default_factory=set)
+
+
+Collect = Callable[[Parameter, object, _Found], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     parameter: Parameter
     rest: tuple[str, ...]
-    instant: bool
+    collect: Collect
 
 
 def _plan(parameters: Mapping[str, Parameter]) -> dict[str, list[_Step]]:
@@ -59,8 +65,8 @@ def _plan(parameters: Mapping[str, Parameter]) -> dict[str, list[_Step]]:
             continue
         for path in parameter.paths:
             steps = segments(path.removesuffix(":instant"))
-            step = _Step(parameter, steps[1:], instant=path.endswith(":instant"))
-            plan.setdefault(steps[0], []).append(step)
+            collect = _collector(parameter, instant=path.endswith(":instant"))
+            plan.setdefault(steps[0], []).append(_Step(parameter, steps[1:], collect))
     return plan
 
 
@@ -72,49 +78,47 @@ def segments(path: str) -> tuple[str, ...]:
     return ("extension", f"({url}", *rest.strip(".").split("."))
 
 
-def nodes(value: object, rest: tuple[str, ...]) -> Iterator[object]:
+def nodes(value: object, rest: tuple[str, ...]) -> list[object]:
     """Every value at this path, through lists and single elements alike."""
-    if isinstance(value, list):
-        for one in value:
-            yield from nodes(one, rest)
-    elif not rest:
-        yield value
-    elif isinstance(value, Mapping):
-        if rest[0][0] == "(":
-            if value.get("url") == rest[0][1:]:
-                yield from nodes(value, rest[1:])
-            return
-        inner = value.get(rest[0])
-        if inner is not None:
-            yield from nodes(inner, rest[1:])
-
-
-_PLANS = {type_: _plan(parameters) for type_, parameters in PARAMETERS.items()}
+    found: list[object] = value if isinstance(value, list) else [value]
+    for name in rest:
+        if name[0] == "(":
+            found = [one for one in found if isinstance(one, dict) and one.get("url") == name[1:]]
+            continue
+        inner: list[object] = []
+        for one in found:
+            below = one.get(name) if isinstance(one, dict) else None
+            if isinstance(below, list):
+                inner += below
+            elif below is not None:
+                inner.append(below)
+        found = inner
+    return found
 
 
 def extract(
     resource: Mapping[str, object], *, patient: str, blind: Blind, zone: tzinfo, base: str = ""
 ) -> IndexRows:
     """The rows of `resource`, whose id and meta the server has set. `base`: our own URL."""
-    type_, id_ = str(resource["resourceType"]), str(resource["id"])
-    plan, found = _PLANS[type_], _Found()
+    type_, found = str(resource["resourceType"]), _Found(zone, base)
+    plan = _PLANS[type_]
     for name, value in resource.items():
         for step in plan.get(name, ()):
-            for node in (
-                nodes(value, step.rest) if step.rest or value.__class__ is list else (value,)
-            ):
-                _collect(step, node, found, zone, base)
+            for node in nodes(value, step.rest):
+                step.collect(step.parameter, node, found)
     parameters = PARAMETERS[type_]
-    owner = {"patient": patient, "type": type_, "id": id_}
+    owner = {"patient": patient, "type": type_, "id": resource["id"]}
     return IndexRows(
         tokens=[
-            {**owner, "param": name, "hash": blind.token(
-                salt(parameters.get(name), patient), type_, name, system, code)}
+            {**owner, "param": name, "hash": (
+                blind.token(patient, type_, name, system, code)
+                if salted(parameters.get(name)) else generic(blind, type_, name, system, code))}
             for name, system, code in found.tokens
         ],
         references=[
-            {**owner, "param": name, "target_type": target, "target_id": target_id(blind, id_)}
-            for name, target, id_ in found.references
+            {**owner, "param": name, "target_type": target.type or "",
+             "target_id": target_id(blind, target)}
+            for name, target in found.references
         ],
         dates=[
             {**owner, "param": name, "lo": lo, "hi": hi} for name, (lo, hi) in found.dates
@@ -123,63 +127,87 @@ def extract(
             {**owner, "digest": blind.identifier(type_, system, value)}
             for system, value in found.identifiers
         ],
-        main=_main(type_, resource, found, zone),
+        main=_main(type_, resource, found),
     )  # fmt: skip
 
 
-def salt(parameter: Parameter | None, patient: str) -> str | None:
-    """The participant whose hashes these are; None: hashed alike for all.
-
-    Logical identifiers of references (no parameter of that name) are as unique as identifiers.
+def salted(parameter: Parameter | None) -> bool:
+    """Whether the participant is in the hash. Logical identifiers of references (no parameter has
+    that name) are as unique as identifiers, so need no salt.
     """
-    return None if parameter is None or parameter.shared else patient
+    return parameter is not None and not parameter.shared
 
 
-def target_id(blind: Blind, id_: str) -> str:
+@lru_cache(maxsize=8192)
+def generic(blind: Blind, type_: str, name: str, system: str, code: str) -> int:
+    """A hash alike for all participants: there are few, and each is wanted often."""
+    return blind.token(None, type_, name, system, code)
+
+
+def target_id(blind: Blind, target: Reference) -> str:
     """A reference's target as the uuid its column holds; what is not ours stands as its hash."""
-    if is_id(id_):
-        return id_
-    return str(UUID(bytes=blind.digest("reference", id_.encode())[:16]))
+    if not target.foreign:
+        return target.id
+    return str(UUID(bytes=blind.digest("reference", target.id.encode())[:16]))
 
 
-def _main(
-    type_: str, resource: Mapping[str, object], found: _Found, zone: tzinfo
-) -> Interval:  # fmt: skip
+def _main(type_: str, resource: Mapping[str, object], found: _Found) -> Interval:
     main = MAIN_DATE.get(type_)
     if main:
         for name, interval in found.dates:
             if name == main:
                 return interval
     meta = resource.get("meta")
-    updated = meta.get("lastUpdated") if isinstance(meta, Mapping) else None
+    updated = meta.get("lastUpdated") if isinstance(meta, dict) else None
     # Without any date the widest: outside every permit's data period, inside every deny's.
-    return dates(updated, zone, instant=True) or Interval(OPEN_START, OPEN_END)
+    return dates(updated, found.zone, instant=True) or Interval(OPEN_START, OPEN_END)
 
 
-def _collect(step: _Step, node: object, found: _Found, zone: tzinfo, base: str) -> None:
-    parameter = step.parameter
+def _collector(parameter: Parameter, *, instant: bool) -> Collect:
     match parameter.kind:
         case Kind.TOKEN if parameter.source is Source.IDENTIFIER:
-            found.identifiers.update(pair for pair in _identifier(node))
+            return _identifiers
         case Kind.TOKEN:
-            _token(parameter, node, found)
+            return _code if parameter.system else _token
         case Kind.REFERENCE:
-            _reference(parameter, node, found, base)
+            return _reference
         case Kind.DATE:
-            interval = dates(node, zone, instant=step.instant)
-            if interval:
-                found.dates.add((parameter.name, interval))
-        case _:
-            if isinstance(node, str):
-                found.tokens.update((parameter.name, ANY, url) for url in canonical(node))
+            return _instant if instant else _date
+        case Kind.URI | Kind.STRING:
+            return _canonical
+
+
+def _identifiers(_parameter: Parameter, node: object, found: _Found) -> None:
+    found.identifiers.update(_identifier(node))
+
+
+def _date(parameter: Parameter, node: object, found: _Found) -> None:
+    interval = dates(node, found.zone)
+    if interval:
+        found.dates.add((parameter.name, interval))
+
+
+def _instant(parameter: Parameter, node: object, found: _Found) -> None:
+    interval = dates(node, found.zone, instant=True)
+    if interval:
+        found.dates.add((parameter.name, interval))
+
+
+def _canonical(parameter: Parameter, node: object, found: _Found) -> None:
+    if isinstance(node, str):
+        found.tokens.update((parameter.name, ANY, url) for url in canonical(node))
+
+
+def _code(parameter: Parameter, node: object, found: _Found) -> None:
+    found.tokens.add((parameter.name, parameter.system, str(node).lower()))
 
 
 def _token(parameter: Parameter, node: object, found: _Found) -> None:
-    """A code, boolean or string; a Coding; a CodeableConcept."""
+    """A Coding, a CodeableConcept; a boolean or string."""
     name, add = parameter.name, found.tokens.add
-    if isinstance(node, Mapping):
-        codings = node.get("coding")
-        for coding in codings if isinstance(codings, list) else (node,):
+    if isinstance(node, dict):
+        codings = node.get("coding") or (node,)
+        for coding in codings:
             system, code = coding.get("system"), coding.get("code")
             if code is not None:
                 code = code.lower()
@@ -187,28 +215,23 @@ def _token(parameter: Parameter, node: object, found: _Found) -> None:
                 add((name, system or "", code))
             if system is not None and parameter.systems:
                 add((name, system, ANY))
-    elif parameter.system:
-        add((name, parameter.system, str(node).lower()))
-    else:
-        code = ("true" if node else "false") if isinstance(node, bool) else str(node).lower()
-        add((name, ANY, code))
-        add((name, "", code))
-
-
-def _identifier(node: object) -> Iterator[tuple[str, str]]:
-    """Identifiers keep their case."""
-    if not isinstance(node, Mapping):
         return
+    code = ("true" if node else "false") if isinstance(node, bool) else str(node).lower()
+    add((name, ANY, code))
+    add((name, "", code))
+
+
+def _identifier(node: object) -> list[tuple[str, str]]:
+    """Identifiers keep their case."""
+    if not isinstance(node, dict):
+        return []
     system, value = node.get("system"), node.get("value")
-    if isinstance(value, str):
-        yield (ANY, value)
-        yield (system or "", value)
-    if isinstance(system, str):
-        yield (system, ANY)
+    pairs = [(ANY, value), (system or "", value)] if isinstance(value, str) else []
+    return [*pairs, (system, ANY)] if isinstance(system, str) else pairs
 
 
-def _reference(parameter: Parameter, node: object, found: _Found, base: str) -> None:
-    if not isinstance(node, Mapping):
+def _reference(parameter: Parameter, node: object, found: _Found) -> None:
+    if not isinstance(node, dict):
         return
     identifier = node.get("identifier")
     if identifier is not None:
@@ -216,6 +239,9 @@ def _reference(parameter: Parameter, node: object, found: _Found, base: str) -> 
         found.tokens.update((name, system, value) for system, value in _identifier(identifier))
     text = node.get("reference")
     if parameter.source is not Source.COLUMN and isinstance(text, str):
-        target = reference(text, base)
+        target = reference(text, found.base)
         if target:
-            found.references.add((parameter.name, target.type or "", target.id))
+            found.references.add((parameter.name, target))
+
+
+_PLANS = {type_: _plan(parameters) for type_, parameters in PARAMETERS.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     FromClause,
     String,
@@ -33,8 +34,9 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from service.database.metadata import DIGEST, GUID
+from service.records.conditions import Condition, Test
 from service.records.parameters import MAIN_DATE, Kind, Parameter, Source
-from service.records.query import Chained, Condition, Filter, Reversed, Test
+from service.records.query import Chained, Filter, Reversed
 from service.records.tables import ix_date, ix_identifier, ix_reference, ix_token, resource
 from service.records.values import Prefix, Span
 from service.records.visible import Shape, predicate
@@ -81,24 +83,29 @@ def build(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
     """The predicate on `row`; its values are named `<slot>...` (see binds.py)."""
     if found.inner is not None:
         return _hop(found, found.inner, row, slot, anchored=anchored)
-    parameter = found.parameter
-    match parameter.source:
+    match found.parameter.source:
         case Source.DIRECTORY:
-            return row.c.id.in_(Listed(bindparam(f"{slot}ids", type_=Text())))
+            return Listed(row.c.id, bindparam(f"{slot}ids", type_=Text()))
         case Source.IDENTIFIER:
             return _identifier(found, row, slot)
         case Source.COLUMN if found.test is not Test.IDENTIFIER:
             return _column(found, row, slot)
-    match found.test:
-        case Test.MISSING:
+        case _:
+            return _indexed(found, row, slot, anchored=anchored)
+
+
+def _indexed(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
+    match found.parameter.kind, found.test:
+        case _, Test.MISSING:
             return ~_present(found, row)
-        case Test.PRESENT:
+        case _, Test.PRESENT:
             return _present(found, row)
-    if parameter.kind is Kind.DATE:
-        return _date(found, row, slot)
-    if parameter.kind is Kind.REFERENCE and found.test is not Test.IDENTIFIER:
-        return _reference(found, row, slot, anchored=anchored)
-    return _token(found, row, slot, anchored=anchored)
+        case Kind.DATE, _:
+            return _date(found, row, slot)
+        case Kind.REFERENCE, Test.IS:
+            return _reference(found, row, slot, anchored=anchored)
+        case _:
+            return _token(found, row, slot, anchored=anchored)
 
 
 def _rows(table: FromClause, found: Outline, param: str) -> tuple[FromClause, Sql]:
@@ -114,13 +121,16 @@ def _own(ix: FromClause, row: FromClause) -> Sql:
 
 
 def _present(found: Outline, row: FromClause) -> Sql:
-    table = {Kind.REFERENCE: ix_reference, Kind.DATE: ix_date}.get(found.parameter.kind, ix_token)
-    ix, rows = _rows(table, found, found.parameter.index)
-    narrow = true()
-    if found.parameter.rows:  # reads another's rows, of its own target types only
-        names = [literal_column(f"'{name}'") for name in found.parameter.targets]
-        narrow = ix.c.target_type.in_(names)
-    return exists().where(rows, narrow, _own(ix, row))
+    parameter = found.parameter
+    if parameter.kind is Kind.REFERENCE:
+        ix, rows = _rows(ix_reference, found, parameter.index)
+        if parameter.rows:  # reads another's rows, of its own target types only
+            names = [literal_column(f"'{name}'", String) for name in parameter.targets]
+            rows = and_(rows, ix.c.target_type.in_(names))
+    else:
+        table = ix_date if parameter.kind is Kind.DATE else ix_token
+        ix, rows = _rows(table, found, parameter.index)
+    return exists().where(rows, _own(ix, row))
 
 
 def _token(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
@@ -153,6 +163,8 @@ def _identifier(found: Outline, row: FromClause, slot: str) -> Sql:
             return ~own
         case Test.PRESENT:
             return own
+        case _:
+            pass
     meets = ix.c.digest.in_(bindparam(f"{slot}digest", type_=DIGEST, expanding=True))
     if found.test is Test.NOT:
         return ~exists().where(rows, meets, _own(ix, row))
@@ -161,6 +173,7 @@ def _identifier(found: Outline, row: FromClause, slot: str) -> Sql:
 
 def _reference(found: Outline, row: FromClause, slot: str, *, anchored: bool) -> Sql:
     ix, rows = _rows(ix_reference, found, found.parameter.index)
+    meets: Sql
     if found.many:
         meets = tuple_(ix.c.target_type, ix.c.target_id).in_(bindparam(f"{slot}to", expanding=True))
     else:
@@ -193,7 +206,7 @@ def _spans(
     ))  # fmt: skip
 
 
-def compare(
+def compare(  # noqa: PLR0911 (nine prefixes)
     prefix: Prefix,
     lo: ColumnElement[int],
     hi: ColumnElement[int],
@@ -222,7 +235,7 @@ def compare(
             return and_(lo < b, hi > a)
 
 
-def _column(found: Outline, row: FromClause, slot: str) -> Sql:
+def _column(found: Outline, row: FromClause, slot: str) -> Sql:  # noqa: PLR0911 (a table)
     match found.parameter.kind, found.test:
         case Kind.DATE, Test.IS:
             return _spans(found, row.c.updated, row.c.updated + literal_column("1"), slot)
@@ -238,7 +251,8 @@ def _column(found: Outline, row: FromClause, slot: str) -> Sql:
             return row.c.patient == literal_house()
         case _, Test.PRESENT:
             return row.c.patient != literal_house()
-    return row.c.patient.in_(bindparam(f"{slot}ids", type_=GUID, expanding=True))
+        case _:
+            return row.c.patient.in_(bindparam(f"{slot}ids", type_=GUID, expanding=True))
 
 
 def literal_house() -> ColumnElement[str]:
@@ -270,20 +284,21 @@ def _hop(found: Outline, inner: Outline, row: FromClause, slot: str, *, anchored
     return exists().where(link, meets)
 
 
-class Listed(FunctionElement[str]):
-    """Ids of any number, handed over as one JSON value: no limit on their count to run into."""
+class Listed(FunctionElement[bool]):
+    """An id among many, handed over as one JSON value: no limit on their count to run into."""
 
     inherit_cache = True
-    name = "listed"
+    type = Boolean()
 
 
 @compiles(Listed, "sqlite")
 def _listed_sqlite(element: Listed, compiler: SQLCompiler, **options: object) -> str:
-    inner = compiler.process(element.clauses, **options)
-    return f"(SELECT value FROM json_each({inner}))"
+    id_, ids = (compiler.process(one, **options) for one in element.clauses)
+    return f"{id_} IN (SELECT value FROM json_each({ids}))"  # noqa: S608 (compiled parts)
 
 
 @compiles(Listed, "postgresql")
 def _listed_postgresql(element: Listed, compiler: SQLCompiler, **options: object) -> str:
-    inner = compiler.process(element.clauses, **options)
-    return f"(SELECT CAST(value AS uuid) FROM json_array_elements_text(CAST({inner} AS json)))"
+    id_, ids = (compiler.process(one, **options) for one in element.clauses)
+    listed = f"json_array_elements_text(CAST({ids} AS json))"
+    return f"{id_} IN (SELECT CAST(value AS uuid) FROM {listed})"  # noqa: S608 (compiled parts)

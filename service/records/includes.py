@@ -25,7 +25,7 @@ from service.database.metadata import GUID
 from service.errors import Issue, Malformed
 from service.keys.keyring import Keyring
 from service.records.parameters import Source
-from service.records.query import Include
+from service.records.query import Include, Query
 from service.records.stored import Stored
 from service.records.tables import ix_reference, resource, resource_version
 from service.records.view import View
@@ -59,15 +59,15 @@ def opened(connection: Connection, keyring: Keyring, type_: str, row: Row[Any]) 
 
 
 def included(
-    connection: Connection, keyring: Keyring, view: View, includes: Iterable[Include], type_: str,
-    matches: Sequence[Match],
+    connection: Connection, keyring: Keyring, view: View, query: Query, matches: Sequence[Match],
 ) -> tuple[Stored, ...]:  # fmt: skip
     """Each resource once, none that is a match itself; TooMany if they do not fit on a page."""
     if not matches:
         return ()
     beside: dict[tuple[str, str], Row[Any]] = {}
+    type_ = query.type
     own = {(type_, id_) for _, id_ in matches}
-    for include in includes:
+    for include in query.includes:
         if include.reverse:
             found = _back(connection, view, include, type_, matches)
         else:

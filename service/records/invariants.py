@@ -10,6 +10,8 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from service.records import bundle, questionnaire
+
 Fault = tuple[str, str]
 Rule = Callable[[dict[str, Any]], Iterator[Fault]]
 Fields = dict[str, Any]
@@ -46,8 +48,6 @@ def after(start: str, end: str) -> bool:
 def extension(value: Fields) -> Iterator[Fault]:
     if ("extension" in value) == has(value, "value"):
         yield "", "ext-1: an extension has either a value or extensions, not both."
-    if "url" not in value:
-        yield "url", "An extension has a url."
 
 
 def period(value: Fields) -> Iterator[Fault]:
@@ -226,6 +226,7 @@ def parameter(value: Fields) -> Iterator[Fault]:
 INVARIANTS: Mapping[str, Rule] = MappingProxyType(
     {
         "Age": age, "Attachment": attachment, "AuditEvent.entity": audit_entity,
+        "Bundle": bundle.bundle, "Bundle.entry": bundle.entry,
         "CarePlan.activity": careplan_activity, "CareTeam.participant": careteam_participant,
         "Condition": condition, "Condition.evidence": condition_evidence,
         "Condition.stage": condition_stage, "Consent": consent, "ContactPoint": contact,
@@ -233,7 +234,10 @@ INVARIANTS: Mapping[str, Rule] = MappingProxyType(
         "Goal.target": goal_target, "Group": group, "Observation": observation,
         "Observation.referenceRange": observation_range, "Organization": organization,
         "Parameters.parameter": parameter, "Patient.contact": patient_contact, "Period": period,
-        "Quantity": quantity, "QuestionnaireResponse.item": response_item, "Range": span,
+        "Quantity": quantity, "Questionnaire": questionnaire.questionnaire,
+        "Questionnaire.item": questionnaire.item,
+        "Questionnaire.item.enableWhen": questionnaire.enable_when,
+        "QuestionnaireResponse.item": response_item, "Range": span,
         "Ratio": ratio, "ServiceRequest": service_request, "Task": task, "Timing.repeat": repeat,
     }
 )  # fmt: skip

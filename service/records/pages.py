@@ -14,7 +14,8 @@ import msgspec
 
 from service.errors import Malformed, PeernotesError
 from service.keys.keyring import Keyring
-from service.records.query import Query, Reading, parse
+from service.records.conditions import Reading
+from service.records.query import Query, parse
 from service.vocabulary import Micros
 
 CONTEXT = "search-page"
@@ -46,7 +47,7 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 def seal(
-    keyring: Keyring, query: Query, after: tuple[int | str, str], holder: Holder, epoch: int,
+    keyring: Keyring, query: Query, after: tuple[int | str, str], holder: Holder, *, epoch: int,
     at: Micros,
 ) -> str:  # fmt: skip
     """The token for what follows `after` (sort key, id)."""
@@ -60,9 +61,9 @@ def resume(
 ) -> Query:  # fmt: skip
     """The query a token continues; `search` still compares the epoch."""
     try:
-        if len(token) > LONGEST:
-            raise ValueError("too long")
-        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        sealed = base64.b64decode(
+            _bounded(token) + "=" * (-len(token) % 4), altchars=b"-_", validate=True
+        )
         place = msgspec.json.decode(keyring.open_free(sealed, CONTEXT), type=_Place)
     except (ValueError, binascii.Error, msgspec.MsgspecError, PeernotesError):
         raise _stale() from None
@@ -70,6 +71,12 @@ def resume(
         raise _stale()
     query = parse(place.type, place.asked, Reading(zone, Micros(place.at), base))
     return replace(query, after=(place.key, place.id), epoch=place.epoch)
+
+
+def _bounded(token: str) -> str:
+    if len(token) > LONGEST:
+        raise _stale()
+    return token
 
 
 def _key(holder: Holder) -> tuple[str, str, str, tuple[str, ...]]:

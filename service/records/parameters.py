@@ -103,23 +103,24 @@ COMMON = (
     Parameter("_tag", Kind.TOKEN, ("meta.tag",), systems=False, definition=HL7 + "Resource-tag"),
     Parameter("_security", Kind.TOKEN, ("meta.security",), systems=False,
               definition=HL7 + "Resource-security"),
-    Parameter("_profile", Kind.URI, ("meta.profile",), definition=HL7 + "Resource-profile"),
+    Parameter("_profile", Kind.URI, ("meta.profile",), shared=True,
+              definition=HL7 + "Resource-profile"),
 )  # fmt: skip
 
-_ADDRESS = (
+ADDRESS = (
     _known("address", "address"),
     _known("address-city", "address.city"),
     _known("address-state", "address.state"),
     _known("address-postalcode", "address.postalCode"),
     _known("address-country", "address.country"),
 )
-_TELECOM = (
+TELECOM = (
     _known("telecom", "telecom", kind=Kind.TOKEN),
     _known("phone", "telecom:phone", kind=Kind.TOKEN),
     _known("email", "telecom:email", kind=Kind.TOKEN),
 )
 _NAME = (_known("name", "name"), _known("family", "name.family"), _known("given", "name.given"))
-_GENDER = _known("gender", "gender", kind=Kind.TOKEN,
+GENDER = _known("gender", "gender", kind=Kind.TOKEN,
                  system="http://hl7.org/fhir/administrative-gender")  # fmt: skip
 _BIRTH = _known("birthdate", "birthDate", kind=Kind.DATE)
 _ACTIVE = _token("active", "active", shared=True)
@@ -129,7 +130,7 @@ _ENCOUNTER = _to("encounter", "encounter", "Encounter")
 
 _TABLE: dict[str, tuple[Parameter, ...]] = {
     "Patient": (
-        _identifier(), _ACTIVE, *_NAME, *_ADDRESS, *_TELECOM, _GENDER, _BIRTH,
+        _identifier(), _ACTIVE, *_NAME, *ADDRESS, *TELECOM, GENDER, _BIRTH,
         _known("death-date", "deceasedDateTime", kind=Kind.DATE),
         _to("general-practitioner", "generalPractitioner", *_STAFF),
         _to("organization", "managingOrganization", "Organization"),
@@ -169,13 +170,14 @@ _TABLE: dict[str, tuple[Parameter, ...]] = {
         _token("security-label", "provision.securityLabel"),
         _to("source-reference", "sourceReference", "Consent", "DocumentReference",
             "QuestionnaireResponse"),
-        _to("consentor", "performer", *_PEOPLE), _to("organization", "organization", "Organization"),
+        _to("consentor", "performer", *_PEOPLE),
+        _to("organization", "organization", "Organization"),
     ),
     "Provenance": (
         *_about("target", "patient"), _to("target", "target"), _to("agent", "agent.who", *_PEOPLE),
         _date("recorded", "recorded:instant"),
     ),
-    "Practitioner": (_identifier(), _ACTIVE, *_NAME, *_TELECOM),
+    "Practitioner": (_identifier(), _ACTIVE, *_NAME, *TELECOM),
     "PractitionerRole": (
         _identifier(), _ACTIVE, _token("specialty", "specialty", shared=True),
         _to("practitioner", "practitioner", "Practitioner"), _token("role", "code", shared=True),
@@ -184,11 +186,11 @@ _TABLE: dict[str, tuple[Parameter, ...]] = {
         _to("endpoint", "endpoint", "Endpoint"),
     ),
     "Organization": (
-        _identifier(), _ACTIVE, _known("name", "name", "alias"), *_ADDRESS, _token("type", "type"),
+        _identifier(), _ACTIVE, _known("name", "name", "alias"), *ADDRESS, _token("type", "type"),
         _to("partof", "partOf", "Organization"),
     ),
     "Location": (
-        _identifier(), _known("name", "name", "alias"), *_ADDRESS, _token("type", "type"),
+        _identifier(), _known("name", "name", "alias"), *ADDRESS, _token("type", "type"),
         _code("status", "status", "location-status"), _to("partof", "partOf", "Location"),
         _to("organization", "managingOrganization", "Organization"),
     ),
@@ -253,12 +255,13 @@ _TABLE: dict[str, tuple[Parameter, ...]] = {
         _date("authored", "authoredOn"), _code("status", "status", "request-status"),
         _code("intent", "intent", "request-intent"), _ENCOUNTER,
         _date("occurrence", "occurrenceDateTime", "occurrencePeriod", "occurrenceTiming"),
-        _to("requester", "requester", *_PEOPLE), _to("performer", "performer", "CareTeam", *_PEOPLE),
+        _to("requester", "requester", *_PEOPLE),
+        _to("performer", "performer", "CareTeam", *_PEOPLE),
         _to("based-on", "basedOn", "CarePlan", "ServiceRequest"),
     ),
     "RelatedPerson": (
-        *_about("patient", "patient"), _identifier(), _ACTIVE, _known("name", "name"), *_ADDRESS,
-        *_TELECOM, _GENDER, _BIRTH, _token("relationship", "relationship"),
+        *_about("patient", "patient"), _identifier(), _ACTIVE, _known("name", "name"), *ADDRESS,
+        *TELECOM, GENDER, _BIRTH, _token("relationship", "relationship"),
     ),
     "Flag": (
         *_about("subject"), _identifier(), _date("date", "period"), _ENCOUNTER,
@@ -289,32 +292,3 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     type_: {p.name: p for p in ((*COMMON, *_TABLE[type_]) if type_ != "Binary" else ())}
     for type_ in sorted(STORED_TYPES)
 }
-
-_CLINICAL = {
-    "code": {"Condition", "Observation", "ServiceRequest"},
-    "date": {"CarePlan", "CareTeam", "Consent", "Encounter", "Flag", "Observation"},
-    "encounter": {"DocumentReference", "Flag", "Observation", "ServiceRequest"},
-    "identifier": {"CarePlan", "CareTeam", "Condition", "Consent", "DocumentReference",
-                   "Encounter", "Goal", "Observation", "ServiceRequest"},
-    "patient": {"CarePlan", "CareTeam", "Condition", "Consent", "DocumentReference", "Encounter",
-                "Flag", "Goal", "Observation", "ServiceRequest"},
-    "type": {"DocumentReference", "Encounter"},
-}  # fmt: skip
-_PERSON = {"Patient", "RelatedPerson"}
-_INDIVIDUAL = {
-    **{p.name: _PERSON | {"Practitioner"} for p in (*_ADDRESS, *_TELECOM, _GENDER)},
-    "family": {"Patient", "Practitioner"},
-    "given": {"Patient", "Practitioner"},
-    "birthdate": _PERSON,
-}
-
-
-def definition(type_: str, parameter: Parameter) -> str:
-    """The canonical of HL7's own SearchParameter; R4 defines some once for several types."""
-    if parameter.definition:
-        return parameter.definition
-    if type_ in _CLINICAL.get(parameter.name, ()):
-        return f"{HL7}clinical-{parameter.name}"
-    if type_ in _INDIVIDUAL.get(parameter.name, ()):
-        return f"{HL7}individual-{parameter.name}"
-    return f"{HL7}{type_}-{parameter.name}"

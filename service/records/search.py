@@ -5,9 +5,10 @@ are bound when it runs. The page is cut in the inner statement, before a body is
 is filtered after the database, so totals and next links are right by construction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Integer,
+    Row,
     Select,
     and_,
     bindparam,
@@ -29,12 +31,13 @@ from service.errors import Malformed
 from service.keys.keyring import Keyring
 from service.records import pages
 from service.records.binds import Owners, Values, bind, named
+from service.records.conditions import Condition, Test
 from service.records.directory import Directory
 from service.records.filters import Outline, build, outline
 from service.records.includes import TooMany, included, opened
 from service.records.pages import Holder
 from service.records.parameters import Kind, Source
-from service.records.query import Chained, Condition, Filter, Query, Reversed, Sort, Test
+from service.records.query import Chained, Filter, Query, Reversed, Sort
 from service.records.stored import Stored
 from service.records.tables import consent_epoch, resource, resource_version
 from service.records.view import OwnRecord, View
@@ -85,8 +88,6 @@ class Searcher:
     def page(self, query: Query) -> Page:
         """One page of what the view sees; empty, never an error, where it sees nothing."""
         owners = self._named(query)
-        epoch = self._epoch(owners)
-        pages.demand_epoch(query, epoch)
         if owners is not None and not owners:
             return Page((), total=0 if query.total or query.count_only else None)
         filters = _beyond_owners(query)
@@ -94,41 +95,45 @@ class Searcher:
             self.directory.refresh(self.connection)
         statement = self._statement(query, filters, owners)
         values = self._values(query, filters, owners)
-        total = self._total(statement, values) if query.total or query.count_only else None
         if query.count_only:
-            return Page((), total=total)
-        return self._cut(query, statement, values, epoch, total)
+            return Page((), total=self._total(statement, values))
+        return self._cut(query, statement, values)
 
-    def _cut(
-        self, query: Query, statement: Statement, values: Values, epoch: int, total: int | None
-    ) -> Page:
+    def _cut(self, query: Query, statement: Statement, values: Values) -> Page:
         """As many matches as asked for, fewer if what they include would not fit beside them."""
         limit = query.count
         rows = self.connection.execute(_page(statement), values | {"most": limit + 1}).all()
-        while True:
-            matches, more = rows[:limit], len(rows) > limit
-            try:
-                beside = included(self.connection, self.keyring, self.view, query.includes,
-                                  query.type, [(row.patient, row.id) for row in matches])  # fmt: skip
-                break
-            except TooMany:
-                if limit == 1:
-                    raise
-                limit = max(1, min(limit, len(rows)) // 2)
+        epoch = int(rows[0].epoch) if rows else query.epoch  # PostgreSQL sums to numeric
+        pages.demand_epoch(query, epoch)
+        beside, limit = self._beside(query, rows, limit)
+        matches = rows[:limit]
         stored = tuple(opened(self.connection, self.keyring, query.type, row) for row in matches)
         following = None
-        if more and matches:
+        if len(rows) > limit:
             last = matches[-1]
             following = pages.seal(
-                self.keyring, query, (last.key, last.id), self.holder, epoch, self.at
+                self.keyring, query, (last.key, last.id), self.holder, epoch=epoch, at=self.at
             )
+        total = self._total(statement, values) if query.total else None
         return Page(stored, beside, total, following)
+
+    def _beside(
+        self, query: Query, rows: Sequence[Row[Any]], limit: int
+    ) -> tuple[tuple[Stored, ...], int]:
+        """What the first matches include, and how many matches that allows."""
+        while True:
+            matches = [(row.patient, row.id) for row in rows[:limit]]
+            try:
+                return included(self.connection, self.keyring, self.view, query, matches), limit
+            except TooMany:
+                if len(matches) == 1:
+                    raise
+            limit = len(matches) // 2
 
     def _total(self, statement: Statement, values: Values) -> int | None:
         """Exact up to 10,000; beyond that unsaid, never estimated."""
-        found: int = self.connection.execute(
-            _count(replace(statement, after=False)), values
-        ).scalar_one()
+        counted = _count(replace(statement, after=False))
+        found = self.connection.execute(counted, values).scalar_one()
         return found if found <= MOST_COUNTED else None
 
     def _statement(
@@ -162,26 +167,14 @@ class Searcher:
                 return mine if found is None else found & mine
         return found
 
-    def _epoch(self, owners: frozenset[str] | None) -> int:
-        """Moves with every change of consent of a participant the query names."""
-        if not owners:
-            return 0
-        total: int = self.connection.execute(EPOCH, {"patients": sorted(owners)}).scalar_one()
-        return total
-
     def _visible_owners(self, type_: str) -> list[str]:
-        """Participants with something of this type to see: the salts of a search that names none."""
+        """Participants with something of this type to see: salts of a search that names none."""
         values = parameters(self.view, type_) | {"most": MOST_OWNERS + 1}
         found = self.connection.execute(_owners(type_, shape(self.view, type_)), values)
         owners = [str(one) for one in found.scalars()]
         if len(owners) > MOST_OWNERS:
             raise Malformed("Name the participant to search by this parameter.")
         return owners
-
-
-EPOCH = select(func.coalesce(func.sum(consent_epoch.c.epoch), 0)).where(
-    consent_epoch.c.patient.in_(bindparam("patients", type_=GUID, expanding=True))
-)
 
 
 def _beyond_owners(query: Query) -> tuple[Filter, ...]:
@@ -202,7 +195,8 @@ def _in_directory(found: Filter) -> bool:
     match found:
         case Chained(inner=inner) | Reversed(inner=inner):
             return _in_directory(inner)
-    return found.parameter.source is Source.DIRECTORY
+        case Condition(parameter=parameter):
+            return parameter.source is Source.DIRECTORY
 
 
 def _hops(filters: Iterable[Filter]) -> set[str]:
@@ -212,16 +206,32 @@ def _hops(filters: Iterable[Filter]) -> set[str]:
         match one:
             case Chained(target=type_, inner=inner) | Reversed(source=type_, inner=inner):
                 found |= {type_} | _hops((inner,))
+            case Condition():
+                pass
     return found
+
+
+def _owned(
+    column: ColumnElement[str], statement: Statement
+) -> ColumnElement[bool]:  # fmt: skip
+    many = statement.owners == "many"
+    patient = bindparam("patient", type_=GUID, expanding=many)
+    return column.in_(patient) if many else column == patient
+
+
+def _epoch(statement: Statement) -> ColumnElement[int]:
+    """Moves with every change of consent of a participant the query names."""
+    if statement.owners == "any":
+        return literal_column("0", Integer)
+    epoch = consent_epoch.alias()
+    found = select(func.coalesce(func.sum(epoch.c.epoch), 0))
+    return found.where(_owned(epoch.c.patient, statement)).scalar_subquery()
 
 
 def _where(statement: Statement) -> ColumnElement[bool]:
     parts = [r.c.type == literal_column(f"'{statement.type}'")]
-    match statement.owners:
-        case "one":
-            parts.append(r.c.patient == bindparam("patient", type_=GUID))
-        case "many":
-            parts.append(r.c.patient.in_(bindparam("patient", type_=GUID, expanding=True)))
+    if statement.owners != "any":
+        parts.append(_owned(r.c.patient, statement))
     parts.append(predicate(statement.seen, r))
     parts += [
         build(one, r, f"f{number}_", anchored=statement.owners != "any")
@@ -231,7 +241,7 @@ def _where(statement: Statement) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=1024)
-def _page(statement: Statement) -> Select[tuple[str, str, int, int, int | str, bytes]]:
+def _page(statement: Statement) -> Select[Any]:
     """Cut to the limit first; then, for these few rows, their bodies."""
     column = r.c[statement.sort.value]
     keys = [column] if statement.sort is Sort.ID else [column, r.c.id]
@@ -246,8 +256,9 @@ def _page(statement: Statement) -> Select[tuple[str, str, int, int, int | str, b
     ordered = [key.desc() if statement.descending else key for key in keys]
     page = inner.order_by(*ordered).limit(bindparam("most", type_=Integer)).subquery("page")
     again = [page.c.key, page.c.id]
+    columns = (page.c.patient, page.c.id, page.c.version, page.c.updated, page.c.key, v.c.body)
     return (
-        select(page.c.patient, page.c.id, page.c.version, page.c.updated, page.c.key, v.c.body)
+        select(*columns, _epoch(statement).label("epoch"))
         .select_from(page.join(v, _body_of(page, statement.type)))
         .order_by(*(key.desc() if statement.descending else key for key in again))
     )
@@ -261,8 +272,8 @@ def _body_of(page: FromClause, type_: str) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=1024)
-def _count(statement: Statement) -> Select[tuple[int]]:
-    few = select(literal_column("1")).where(_where(statement)).limit(MOST_COUNTED + 1)
+def _count(statement: Statement) -> Select[Any]:
+    few = select(literal_column("1", Integer)).where(_where(statement)).limit(MOST_COUNTED + 1)
     return select(func.count()).select_from(few.subquery())
 
 

@@ -64,7 +64,12 @@ def _object(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         if primitive and name != "id":
             beside: dict[str, Any] = {"$ref": "#/definitions/Element"}
             properties[f"_{name}"] = _array(beside, nullable=True) if many else beside
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
 
 
 def _array(items: dict[str, Any], *, nullable: bool) -> dict[str, Any]:

@@ -42,6 +42,7 @@ resource = Table(
 )
 Index("uq_resource_type_id", resource.c.type, resource.c.id, unique=True)
 Index("ix_resource_main_date", resource.c.patient, resource.c.type, resource.c.lo, resource.c.id)
+Index("ix_resource_across", resource.c.type, resource.c.lo, resource.c.id)
 Index("ix_resource_seq", resource.c.seq)
 
 resource_version = Table(

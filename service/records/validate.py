@@ -21,7 +21,7 @@ from service.records.parts import Part, alone, parts
 from service.records.paths import expression, spell
 from service.records.references import BEYOND
 from service.records.survey import Survey
-from service.vocabulary import HOUSE_TYPES
+from service.vocabulary import HOUSE_TYPES, STORED_TYPES
 
 CAP = 50
 RULE = "business-rule"
@@ -40,6 +40,13 @@ def validate(resource: dict[str, Any]) -> None:
     issues += [issue for part in found for issue in _modelled(part)]
     issues += _one_patient(surveys)
     _judge(issues)
+
+
+def prepare() -> None:
+    """Compile every stored type before the first request: 0.3 s and the models' import."""
+    for kind in STORED_TYPES:
+        structure.validator(kind)
+        _model(kind)
 
 
 def _judge(issues: "Iterator[Issue] | list[Issue]") -> None:

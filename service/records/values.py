@@ -62,8 +62,7 @@ class Token:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """`type` None: a bare id. `foreign`: a URL that is not ours, or an id that is no UUID."""
 
     type: str | None
@@ -80,7 +79,7 @@ class Span:
 
 
 def interval(text: str, zone: tzinfo) -> Interval:
-    """The instants a date, dateTime or instant covers at its precision; ValueError if it is none."""
+    """The instants that a date covers at its precision; ValueError if it is none."""
     found = _DATE.fullmatch(text)
     if found is None:
         raise ValueError("not a date")
@@ -136,7 +135,7 @@ def dates(value: object, zone: tzinfo, *, instant: bool = False) -> Interval | N
         if isinstance(value, str):
             lo, hi = interval(value, zone)
             return Interval(lo, lo + 1 if instant else hi)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             return _limits(value, zone)
     except ValueError:
         return None
@@ -146,9 +145,9 @@ def dates(value: object, zone: tzinfo, *, instant: bool = False) -> Interval | N
 def _limits(value: Json, zone: tzinfo) -> Interval | None:
     """Period or Timing; the end of a Period spans its precision too."""
     repeat = value.get("repeat")
-    bounds = repeat.get("boundsPeriod") if isinstance(repeat, Mapping) else value
+    bounds = repeat.get("boundsPeriod") if isinstance(repeat, dict) else value
     start, end = (
-        (bounds.get("start"), bounds.get("end")) if isinstance(bounds, Mapping) else (None, None)
+        (bounds.get("start"), bounds.get("end")) if isinstance(bounds, dict) else (None, None)
     )
     found = []
     if isinstance(start, str) or isinstance(end, str):
@@ -178,7 +177,7 @@ def span(text: str, zone: tzinfo, at: int) -> Span:
     return Span(prefix, Interval(lo, hi))
 
 
-def meets(found: Interval, searched: Span) -> bool:
+def meets(found: Interval, searched: Span) -> bool:  # noqa: PLR0911 (nine prefixes)
     """The same comparison that search.py writes as SQL, for values held in memory."""
     lo, hi = found
     a, b = searched.interval

@@ -17,7 +17,9 @@ from service.access.act import Act
 from service.audit import search
 from service.audit.balp import render
 from service.audit.entry import Entry, Kind, Outcome
-from service.errors import Absent, Malformed
+from service.errors import Absent, Gone, Malformed
+from service.records import glass
+from service.records.document import parse
 from service.review.requests import instant_of, is_uuid, micros, one_of, page_of, uuid_of
 from service.vocabulary import Action, EntryId, Micros, PatientId
 from service.web import Caller, Gate
@@ -25,6 +27,7 @@ from service.web import Caller, Gate
 router = APIRouter(prefix="/review", tags=["review"])
 SIX_YEARS = timedelta(days=6 * 365 + 2)
 """45 CFR 164.528(a)(1): disclosures of the six years before the request."""
+YEAR = timedelta(days=366) // timedelta(microseconds=1)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -121,7 +124,8 @@ def accounting(request: Request, patient: str, caller: Caller, access: Gate) -> 
         until = micros(asked, "until") or Micros(act.at + 1)
         since = micros(asked, "since") or Micros(until - SIX_YEARS // timedelta(microseconds=1))
         found = search.disclosures(act.connection, PatientId(patient), since, until)
-        rows = tuple(_disclosure(act, each) for each in found)
+        names: dict[str, str | None] = {}
+        rows = tuple(_disclosure(act, each, names) for each in found)
     told = Accounting(patient, instant_of(since), instant_of(until), rows)
     if asked.get("format") == "csv":
         return _csv(told)
@@ -130,27 +134,50 @@ def accounting(request: Request, patient: str, caller: Caller, access: Gate) -> 
 
 @router.get("/break-glass")
 def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
-    """Every declaration, newest first: who, whose record, until when; reviewed case by case."""
-    limit = page_of(request.query_params, most=1000)
+    """Every declaration in force since `since` (a year by default): who, whose record, why."""
     with access.permit(Action.AUDIT_SEARCH, caller, type="AuditEvent") as act:
-        declared = act.declarations(limit)
+        until = micros(request.query_params, "until") or Micros(act.at + 1)
+        since = micros(request.query_params, "since") or Micros(act.at - YEAR)
+        declared = [
+            {
+                "id": grant.id,
+                "patient": grant.patient,
+                "principal": grant.principal,
+                "from": instant_of(grant.lo),
+                "until": instant_of(grant.hi),
+                "record": msgspec.json.decode(grant.record) if grant.record else None,
+            }
+            for grant in glass.grants(act.connection, act.keyring, since, until)
+        ]
     return _json({"declarations": declared})
 
 
-def _disclosure(act: Act, entry: Entry) -> dict[str, Any]:
+def _disclosure(act: Act, entry: Entry, names: dict[str, str | None]) -> dict[str, Any]:
+    if entry.organisation not in names:
+        names[entry.organisation] = _name_of(act, entry.organisation)
     kinds: dict[str, int] = {}
     for record in entry.touched:
         kinds[record.type] = kinds.get(record.type, 0) + 1
     return {
         "date": instant_of(entry.at),
         "recipient": f"Organization/{entry.organisation}" if entry.organisation else entry.agent,
-        "recipient_name": act.name_of("Organization", entry.organisation),
+        "recipient_name": names[entry.organisation],
         "what": ", ".join(f"{count} {type_}" for type_, count in sorted(kinds.items())),
         "records": [f"{each.type}/{each.id}" for each in entry.touched],
         "purpose": entry.purpose,
         "basis": entry.basis,
         "entry": entry.id,
     }
+
+
+def _name_of(act: Act, organisation: str) -> str | None:
+    """45 CFR 164.528(b)(2)(ii) wants the recipient's name; None if it is not kept here."""
+    try:
+        stored = act.records.read("Organization", organisation)
+    except (Absent, Gone):
+        return None
+    name = parse(stored.body).get("name")
+    return name if isinstance(name, str) else None
 
 
 def _row(entry: Entry, seq: int | None) -> dict[str, Any]:

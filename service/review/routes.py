@@ -2,9 +2,10 @@
 
 from fastapi.routing import APIRouter
 
-from service.review import compliance, published, supervision
+from service.review import compliance, pages, published, supervision
 
 router = APIRouter()
 router.include_router(compliance.router)
 router.include_router(supervision.router)
 router.include_router(published.router)
+router.include_router(pages.router)

@@ -5,6 +5,7 @@ and then stores its own row, so a replay gets the same answer. One bad operation
 neighbours; a signed note that its author may no longer file is quarantined, sealed, never dropped.
 """
 
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,14 @@ class Push:
 
     def one(self, raw: dict[str, Any]) -> Result:
         """Never raises for what is wrong with the operation; raises when nothing can be stored."""
+        result = self._unfit(raw)
+        if result is None:
+            return self._settled(msgspec.convert(raw, Operation))
+        self._refuse()
+        return result
+
+    def _unfit(self, raw: dict[str, Any]) -> Result | None:
+        """What is wrong with it before anything is looked up; None if it may be tried."""
         op_id = raw.get("op_id")
         if not isinstance(op_id, str) or not is_uuid(op_id):
             return _rejected("", Issue("value", "op_id is a lower-case UUID.", "op_id"))
@@ -80,7 +89,12 @@ class Push:
             return _rejected(op_id, fault)
         if operation.user_id != self._presented.principal:
             return Result(op_id, "denied", issues=(Issue("denied", "Not this author's."),))
-        return self._settled(operation)
+        return None
+
+    def _refuse(self) -> None:
+        """A failed entry for what never reached the store: no answer leaves without one."""
+        with suppress(Invalid), self._permit():
+            raise Invalid("The operation was refused as it stands.")
 
     def _fault(self, operation: Operation, raw: dict[str, Any]) -> Issue | None:
         if digest(raw) != operation.sha256:
@@ -110,7 +124,7 @@ class Push:
             return self._stored(operation, Result(operation.op_id, "rejected", issues=error.issues))
         return result
 
-    def _permit(self) -> Any:  # noqa: ANN401 (the gate's context manager)
+    def _permit(self) -> AbstractContextManager[Act]:
         return self._access.permit(Action.SYNC_PUSH, self._presented, type="Encounter")
 
     def _known(self, act: Act, operation: Operation) -> Result | None:

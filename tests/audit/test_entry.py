@@ -46,7 +46,7 @@ entries = st.builds(
         lambda d: tuple(sorted(d.items(), key=lambda item: item[0]))
     ),
 )  # fmt: skip
-positions = st.none() | st.builds(Position, ids, number, digest)
+positions = st.none() | st.builds(Position, st.uuids(version=4).map(str), number, digest)
 
 
 @given(entries, positions)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from hands import Log, Make
+from hands import Log, Make, in_order
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -17,35 +17,9 @@ from service.audit.entry import Kind, parse
 from service.audit.ingest import Row, row, write
 from service.audit.sequencer import Sequencer, sequence
 from service.audit.stream import Stream
-from service.audit.tiles import Tile, TileTree
-from service.audit.tree import Frontier, leaf_hash, tree_root
 from service.database.ids import uuid7
 from service.errors import Tampered
 from service.vocabulary import EntryId, Micros
-
-
-def in_order(log: Log) -> list[bytes]:
-    """The leaves in the order of the tree; seq is contiguous and all parts agree."""
-    rows = log.sql(
-        "SELECT l.seq, l.leaf_hash, e.leaf FROM ledger_leaf l JOIN ledger_entry e ON e.id = l.entry"
-        " ORDER BY l.seq"
-    )
-    assert [r.seq for r in rows] == list(range(len(rows)))
-    assert [r.leaf_hash for r in rows] == [leaf_hash(r.leaf) for r in rows]
-    [head] = log.sql("SELECT size, root, frontier FROM ledger_log")
-    tree = Frontier()
-    for r in rows:
-        tree.append(r.leaf_hash)
-    assert (head.size, head.root, head.frontier) == (len(rows), tree.root(), tree.to_bytes())
-    tiles = {(t.level, t.idx): t.hashes for t in log.sql("SELECT * FROM ledger_tile")}
-
-    def read(tile: Tile) -> bytes:
-        return tiles[tile.level, tile.n][: tile.width * 32]
-
-    assert tree_root(len(rows), TileTree(read, len(rows)).node) == tree.root()
-    level0 = b"".join(tiles[level, n] for level, n in sorted(tiles) if level == 0)
-    assert level0 == b"".join(r.leaf_hash for r in rows)
-    return [r.leaf for r in rows]
 
 
 def kinds(log: Log) -> list[Kind]:

@@ -1,5 +1,6 @@
 """The offline verifier: what holds, each way of tampering, and that it stands alone."""
 
+import random
 import shutil
 import subprocess
 import sys
@@ -268,6 +269,21 @@ def test_an_entry_dated_back_is_flagged_and_no_fault(log):
     report = relogged(log, [*LEAVES[:300], logs.write_entry(300, at=logs.START - 5_000_000)])
     assert report.verdict == HOLDS
     assert report.told[9] == "FLAGGED: 1 entries are dated back, first 300"
+
+
+def test_no_flipped_bit_of_any_file_goes_unseen(log):
+    chance = random.Random(7)  # noqa: S311 (the same bits every time)
+    files = sorted(path for path in log.rglob("*") if path.is_file())
+    for _ in range(100):
+        path = chance.choice(files)
+        honest = path.read_bytes()
+        at = chance.randrange(len(honest))
+        path.write_bytes(
+            honest[:at] + bytes([honest[at] ^ 1 << chance.randrange(8)]) + honest[at + 1 :]
+        )
+        assert check(log).verdict == TAMPERED, (path, at)
+        path.write_bytes(honest)
+    assert check(log).verdict == HOLDS
 
 
 def test_only_the_first_faults_are_told_one_by_one(log):

@@ -1,7 +1,7 @@
 """42 CFR 2.31(a) and (c): which Consents can carry a permit, and which cannot.
 
 The cases of part2_cases.json that concern a form, its expiry or the notice are built here. The
-emergency cases (P2-E*) belong to break-glass: tests/access/test_policy.py; the accounting cases
+emergency cases (P2-E*) are in tests/access (policy, declaration); the accounting cases
 (P2-A*) to the ledger; P2-D10, that a refusal looks like nothing there, to the gate.
 """
 
@@ -428,6 +428,31 @@ def test_rows_are_capped() -> None:
         compile_rules(changed(with_(many, "provision", "actor")), received=OPEN_START, zone=UTC)
 
 
+def test_a_crowded_rule_is_refused_before_it_is_multiplied() -> None:
+    def many(kind: str) -> list[dict[str, Any]]:
+        return [{"meaning": "instance", "reference": {"reference": f"{kind}/{n}"}}
+                for n in range(50_000)]  # fmt: skip
+
+    consent = complete()
+    consent["provision"] |= {
+        "data": many("Encounter"),
+        "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Goal"}] * 50_000,
+    }
+    with pytest.raises(Invalid) as refusal:
+        compile_rules(consent, received=OPEN_START, zone=UTC)
+    assert [issue.code for issue in refusal.value.issues] == ["too-costly"]
+
+
+def test_a_rule_about_an_id_no_record_can_have_is_refused() -> None:
+    consent = complete()
+    consent["provision"]["data"] = [
+        {"meaning": "related", "reference": {"reference": "Encounter/123"}}
+    ]
+    with pytest.raises(Invalid) as refusal:
+        compile_rules(consent, received=OPEN_START, zone=UTC)
+    assert [x.expression for x in refusal.value.issues] == ["Consent.provision.data.reference"]
+
+
 def test_a_plain_consent_compiles_to_few_rows() -> None:
     assert len(compile_rules(complete("TREAT"), received=OPEN_START, zone=UTC)) == 4
     assert len(compile_rules(complete(), received=OPEN_START, zone=UTC)) == 21
@@ -491,12 +516,12 @@ def test_an_explanation_names_the_limits_of_a_permit() -> None:
     consent["provision"] |= {
         "dataPeriod": {"start": "2025-01-01", "end": "2025-12-31"},
         "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Encounter"}],
-        "data": [{"meaning": "related", "reference": {"reference": "Encounter/e1"}}],
+        "data": [{"meaning": "related", "reference": {"reference": f"Encounter/{CONSENT}"}}],
     }
     rules = compile_rules(consent, received=OPEN_START, zone=UTC)
     assert notice.scope(rules[0]) == (
-        "records of type Encounter (related e1) up to confidentiality R, sensitivities HIV, "
-        "dated from 2025-01-01T00:00:00Z before 2026-01-01T00:00:00Z, "
+        f"records of type Encounter (related {CONSENT}) up to confidentiality R, "
+        "sensitivities HIV, dated from 2025-01-01T00:00:00Z before 2026-01-01T00:00:00Z, "
         "in force until 2027-01-01T00:00:00Z"
     )
 

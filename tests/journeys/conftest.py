@@ -37,4 +37,5 @@ def service(
     setup.prepare(settings)
     house = open_house(settings)
     load(house, Console(file=io.StringIO()), first=True)
+    house.close()
     yield from serving(settings)

@@ -83,3 +83,4 @@ def serving(settings: Settings) -> Iterator[Service]:
     thread.join()
     for machine in reversed(machines):
         machine.close()
+    house.close()

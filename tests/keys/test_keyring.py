@@ -51,6 +51,23 @@ def test_what_was_sealed_opens_in_its_own_row_and_in_no_other(
                 keyring.open(connection, **rows[row], sealed=sealed[moved])
 
 
+def test_every_byte_of_a_real_row_counts_and_no_fault_ends_the_transaction(
+    keyring: Keyring, opener: Transactions
+) -> None:
+    row = {"patient": new_id(), "type": "Task", "id": "a", "version": 1}
+    sealed = seal(keyring, opener, **row)
+    with opener.read() as connection:
+        for at in range(len(sealed)):
+            for mask in (0x01, 0x80, 0xFF):
+                broken = sealed[:at] + bytes([sealed[at] ^ mask]) + sealed[at + 1 :]
+                with pytest.raises(SealBroken):
+                    keyring.open(connection, **row, sealed=broken)
+        for broken in (b"", BODY, sealed[:-1], sealed + b"\0", b"\1" + bytes(4) + sealed[5:]):
+            with pytest.raises(SealBroken):
+                keyring.open(connection, **row, sealed=broken)
+        assert keyring.open(connection, **row, sealed=sealed) == BODY
+
+
 def test_a_second_start_opens_what_the_first_sealed(
     keyring: Keyring, opener: Transactions, path: Path, clock: HandClock
 ) -> None:
@@ -105,6 +122,8 @@ def test_a_key_whose_savepoint_rolls_back_seals_nothing_after_it(
     patient, row = new_id(), {"type": "Encounter", "id": "a", "version": 1}
     with opener.write() as connection:
         with pytest.raises(LookupError), connection.begin_nested():
+            lost = keyring.seal(connection, patient=patient, **row, body=BODY)
+            keyring.open(connection, patient=patient, **row, sealed=lost)
             keyring.seal(connection, patient=patient, **row, body=BODY)
             raise LookupError
         sealed = keyring.seal(connection, patient=patient, **row, body=BODY)

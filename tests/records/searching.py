@@ -12,10 +12,11 @@ from sqlalchemy import Connection, insert
 
 from service.errors import SealBroken
 from service.keys.blind import Blind
+from service.records.conditions import Reading
 from service.records.directory import Directory
 from service.records.extract import extract
 from service.records.pages import Holder
-from service.records.query import Query, Reading, parse
+from service.records.query import Query, parse
 from service.records.search import Searcher
 from service.records.tables import (
     ix_date,
@@ -188,8 +189,10 @@ class House:
 
     def document(self, patient: str) -> Resource:
         return {
-            "resourceType": "DocumentReference", "status": self.dice.choice(("current", "superseded")),
-            "type": (self.concepts("A", "b") or [None])[0], "category": self.concepts("A", "b", "note"),
+            "resourceType": "DocumentReference",
+            "status": self.dice.choice(("current", "superseded")),
+            "type": (self.concepts("A", "b") or [None])[0],
+            "category": self.concepts("A", "b", "note"),
             "subject": {"reference": f"Patient/{patient}"},
             "date": self.maybe(f"2025-01-09T0{self.dice.choice((4, 5))}:00:00Z"),
             "author": [self.someone() for _ in range(self.dice.choice((0, 1)))],
@@ -203,7 +206,8 @@ class House:
             effective[when] = self.date() if when == "effectiveDateTime" else self.period()
         return {
             "resourceType": "Observation", "status": self.dice.choice(("final", "amended")),
-            "code": (self.concepts("A", "b") or [None])[0], "category": self.concepts("survey", "A"),
+            "code": (self.concepts("A", "b") or [None])[0],
+            "category": self.concepts("survey", "A"),
             "subject": {"reference": f"Patient/{patient}"}, "identifier": self.identifiers(),
             "performer": [self.someone() for _ in range(self.dice.choice((0, 1, 2)))], **effective,
         }  # fmt: skip

@@ -1,6 +1,5 @@
 """SQL search against a plain evaluation of the same query over the same resources."""
 
-import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from searching import AMB, BASE, EVERYONE, LOINC, NOW, SNOMED, ZONE, House, asked, every_id, searcher
+from searching import (
+    AMB,
+    BASE,
+    EVERYONE,
+    LOINC,
+    NOW,
+    SNOMED,
+    ZONE,
+    House,
+    asked,
+    every_id,
+    searcher,
+)
 
 from service.database.transactions import Transactions
 from service.records.search import Searcher
@@ -33,8 +44,9 @@ TOKENS: dict[tuple[str, str], Callable[[Doc], list[tuple[str, str]]]] = {
     ("DocumentReference", "category"): lambda d: codings(*d.get("category", [])),
     ("Observation", "code"): lambda d: codings(d.get("code")),
     ("Observation", "category"): lambda d: codings(*d.get("category", [])),
-    **{(t, "identifier"): lambda d: [(i.get("system", ""), i["value"]) for i in d.get("identifier", [])]
-       for t in TYPES},
+    **{(type_, "identifier"): lambda d: [
+        (i.get("system", ""), i["value"]) for i in d.get("identifier", [])
+    ] for type_ in TYPES},
 }  # fmt: skip
 DATES: dict[tuple[str, str], Callable[[Doc], Any]] = {
     ("Encounter", "date"): lambda d: d.get("period"),
@@ -63,7 +75,7 @@ def covers(text: str) -> tuple[int, int]:
     """A second reading of FHIR dates, by calendar arithmetic of datetime alone."""
     if "T" not in text:
         parts = [int(p) for p in text.split("-")]
-        start = datetime(*(parts + [1, 1])[:3], tzinfo=ZONE)
+        start = datetime(*[*parts, 1, 1][:3], tzinfo=ZONE)
         match len(parts):
             case 1:
                 end = start.replace(year=start.year + 1)
@@ -109,9 +121,7 @@ def token_meets(found: list[tuple[str, str]], text: str, *, folds: bool) -> bool
     text = text.replace("\\,", ",")
     system, bar, code = text.rpartition("|")
     code = code.lower() if folds else code
-    return any(
-        (not bar or s == system) and (not code or c == code) for s, c in found
-    )
+    return any((not bar or s == system) and (not code or c == code) for s, c in found)
 
 
 def link_meets(found: list[str], text: str) -> bool:
@@ -206,7 +216,7 @@ def found(opener: Transactions) -> Iterator[Searcher]:
         yield searcher(connection)
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(asking=searches())
 def test_sql_finds_what_a_plain_evaluation_finds(
     found: Searcher, asking: tuple[str, list[tuple[str, str]]]
@@ -222,7 +232,7 @@ def test_sql_finds_what_a_plain_evaluation_finds(
             for name, text in pairs
         )
     }  # fmt: skip
-    count = random.Random(str(pairs)).choice((3, 7, 1000))
+    count = (3, 7, 1000)[len(str(pairs)) % 3]
     query = asked(type_, *pairs, ("_count", str(count)), ("_total", "accurate"))
     ids = every_id(found.connection, query, EVERYONE)
     assert len(ids) == len(set(ids))
