@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from house import Service
 
+from service.app import clock
 from service.cli import demo_data
 from service.cli.demo_data import CLINIC, DANA, KIM, SAM
 from service.cli.intake import OPERATOR
@@ -105,7 +106,7 @@ def session(
 ) -> Logged:  # fmt: skip
     """The operation that a tablet pushes for a session; not pushed yet."""
     encounter, note, kept = str(uuid4()), str(uuid4()), str(uuid4())
-    end = datetime.now(UTC) - ended
+    end = datetime.fromtimestamp(clock() // 1_000_000, UTC) - ended
     start = end - timedelta(minutes=30)
     payload = {
         "participant": who.id,
