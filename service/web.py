@@ -147,7 +147,7 @@ class Guard:
         try:
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 (the last line of defence)
-            log.error("unforeseen", error=type(error).__name__)
+            log.error("unforeseen", error=type(error).__name__)  # noqa: TRY400 (a trace holds values)
             if not answer.started:
                 await _plain_failure(send)
                 answer.status = 500

@@ -169,7 +169,7 @@ class Directory:
             )  # fmt: skip
             return frozenset(everyone - found) if condition.test is Test.NOT else found
 
-    def _apply(  # noqa: PLR0917 (a row)
+    def _apply(
         self, connection: Connection, patient: str, type_: str, id_: str, version: int,
         deleted: bool, sealed: bytes,  # noqa: FBT001
     ) -> None:  # fmt: skip
