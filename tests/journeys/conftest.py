@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -31,20 +30,22 @@ def _empty(server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
-    """Settings for a new house on the named kind of database."""
+def postgresql_place(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """URLs of empty databases, gone again before their server is."""
     with ExitStack() as stack:
+        yield lambda: stack.enter_context(_empty(postgresql_server))
 
-        def make(kind: str) -> Settings:
-            folder: Path = tmp_path_factory.mktemp("house")
-            if kind == "sqlite":
-                return settings_for("", folder)
-            server = request.getfixturevalue("postgresql_server")
-            return settings_for(stack.enter_context(_empty(server)), folder)
 
-        yield make
+@pytest.fixture(scope="session")
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Settings for a new house on the named kind of database."""
+
+    def make(kind: str) -> Settings:
+        folder = tmp_path_factory.mktemp("house")
+        url = "" if kind == "sqlite" else request.getfixturevalue("postgresql_place")()
+        return settings_for(url, folder)
+
+    return make
 
 
 @pytest.fixture(scope="session", params=DATABASES)

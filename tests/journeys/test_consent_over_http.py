@@ -16,6 +16,7 @@ from service.vocabulary import PatientId, ResourceId, Role
 
 ELSEWHERE = ResourceId("10000000-0000-4000-8000-0000000000aa")
 SECRET = "The brother in Duluth"
+KEPT = "What was said about the sister in Fargo"
 
 
 @pytest.fixture
@@ -153,20 +154,20 @@ def test_a_private_passage_reaches_its_author_and_its_participant_alone(
 ) -> None:
     who = arrive(service, name="Private", consented=True)
     dana = service.signed_in("dana")
-    logged = log(dana, who, private=SECRET)
+    logged = log(dana, who, private=KEPT)
     robin = robin_of(service, who)
     for friend in (dana, robin):
         found = service.ask(friend, "GET", f"/fhir/DocumentReference/{logged.private}")
         assert found.status_code == 200
         data = found.json()["content"][0]["attachment"]["data"]
-        assert base64.b64decode(data).decode() == SECRET
+        assert base64.b64decode(data).decode() == KEPT
     sam, kim = service.signed_in("sam"), service.signed_in("kim")
     for stranger, purpose in ((ehr, None), (sam, None), (sam, "TREAT"), (kim, None)):
         headers = {"x_purpose_of_use": purpose} if purpose else {}
         for path in _ways_to(who, logged):
             answer = service.ask(stranger, "GET", path, **headers)
             assert logged.private not in answer.text.replace(path, ""), path
-            for spelt in _spellings(SECRET):
+            for spelt in _spellings(KEPT):
                 assert spelt not in answer.text, path
     assert matches(service.ask(sam, "GET", f"/fhir/DocumentReference?patient={who.id}")) == {
         logged.note
@@ -242,6 +243,26 @@ def test_a_participant_sees_the_own_record_and_nobody_elses(service: Service) ->
     assert robin.get(f"/fhir/Patient/{other.id}").status_code == 404
     assert matches(robin.get(f"/fhir/Encounter?patient={other.id}")) == set()
     assert robin.get(f"/review/accounting/{mine.id}").status_code == 200
-    for path in (f"/review/accounting/{other.id}", f"/review/entries?patient={other.id}"):
-        answer = robin.get(path)
-        assert answer.status_code in (403, 404), path
+
+
+def test_a_participant_reads_the_log_of_the_own_record_alone(service: Service) -> None:
+    mine, other = arrive(service, name="Own"), arrive(service, name="Others")
+    dana, casey = service.signed_in("dana"), service.signed_in("casey")
+    for who in (mine, other):
+        log(dana, who)
+    robin = robin_of(service, mine)
+    for path in (
+        f"/review/accounting/{other.id}",
+        f"/review/entries?patient={other.id}",
+        f"/fhir/AuditEvent?patient={other.id}",
+    ):
+        assert robin.get(path).status_code == 403, path
+        assert robin.get(path.replace(other.id, mine.id)).status_code == 200
+    for entry in robin.get("/review/entries?limit=1000").json()["entries"]:
+        assert entry["patient"] == mine.id
+    about_other = casey.get(f"/review/entries?patient={other.id}").json()["entries"][0]["id"]
+    assert casey.get(f"/fhir/AuditEvent/{about_other}").status_code == 200
+    assert robin.get(f"/fhir/AuditEvent/{about_other}").status_code == 404
+    assert matches(robin.get(f"/fhir/AuditEvent?_id={about_other}")) == set()
+    for path in (f"/review/entries/{about_other}", f"/review/entries/{about_other}/leaf"):
+        assert robin.get(path).status_code == 403, path
