@@ -24,6 +24,8 @@ PRAGMAS = (
     "PRAGMA cache_size=-65536",
 )
 LEAST_SQLITE = (3, 37)
+LOCK_TIMEOUT = "-c lock_timeout=10s"
+"""PostgreSQL waits for a lock for ever by default; here the caller gets 503 instead."""
 
 
 def build(url: str, *, pool_size: int = 20) -> Engine:
@@ -44,6 +46,7 @@ def build(url: str, *, pool_size: int = 20) -> Engine:
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_pre_ping=False,
+        connect_args={"options": LOCK_TIMEOUT},
     )  # fmt: skip
 
 
