@@ -1,4 +1,4 @@
-"""On every route the entry is durable before the answer starts, and nothing answers without a token.
+"""On every route the entry is durable before the answer starts; without a token nothing answers.
 
 The application is driven as a server drives it, with a `send` that looks, at the very moment the
 answer starts, into the database over a connection of its own.
@@ -202,9 +202,7 @@ def test_on_every_gated_route_the_entry_is_durable_before_the_answer_starts(
     assert gated - driven == set(), "a route that this story does not know"
 
 
-def test_a_refusal_is_durable_before_it_is_told(
-    scene: Scene, app: FastAPI, engine: Engine
-) -> None:
+def test_a_refusal_is_durable_before_it_is_told(scene: Scene, app: FastAPI, engine: Engine) -> None:
     driver = Driver(app, engine)
     stranger = scene.service.authorized()
     for path in (f"/fhir/Encounter/{scene.logged.encounter}", "/review/entries", "/fhir/Encounter"):

@@ -138,15 +138,11 @@ def test_an_insert_that_fails_refuses_reads_and_writes(known: Known, beside: Eng
 @contextmanager
 def locked(engine: Engine) -> Iterator[Connection]:
     """Somebody else holds what every entry needs."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection = connection.execution_options(begin="BEGIN IMMEDIATE")
-        with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(text("LOCK TABLE ledger_entry IN EXCLUSIVE MODE"))
-            else:
-                connection.execute(text("SELECT 1"))
-            yield connection
+    immediate = engine.execution_options(begin="BEGIN IMMEDIATE")
+    with immediate.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE ledger_entry IN EXCLUSIVE MODE"))
+        yield connection
 
 
 def test_a_lock_that_is_held_refuses_in_time(known: Known, beside: Engine) -> None:
