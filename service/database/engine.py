@@ -24,6 +24,8 @@ PRAGMAS = (
     "PRAGMA cache_size=-65536",
 )
 LEAST_SQLITE = (3, 37)
+OPTIONS = "-c plan_cache_mode=force_generic_plan -c lock_timeout=10s"
+"""By default PostgreSQL waits for a lock for ever; here the caller gets 503 instead."""
 
 
 def build(url: str, *, pool_size: int = 20) -> Engine:
@@ -44,7 +46,7 @@ def build(url: str, *, pool_size: int = 20) -> Engine:
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_pre_ping=False,
-        connect_args={"options": "-c plan_cache_mode=force_generic_plan"},
+        connect_args={"options": OPTIONS},
     )  # fmt: skip
     event.listen(engine, "connect", _postgresql_connected)
     return engine
