@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, func, select
 
 from service.audit.entry import parse
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.tables import ledger_entry, ledger_leaf, ledger_pending
 from service.errors import Tampered
 from service.records.tables import resource, resource_version
