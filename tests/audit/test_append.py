@@ -112,7 +112,7 @@ def test_a_stream_opens_beats_and_closes_without_a_gap(
 
 
 def test_without_a_database_the_caller_is_refused_and_later_served(log: Log, make: Make) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])
@@ -130,7 +130,7 @@ def test_without_a_database_the_caller_is_refused_and_later_served(log: Log, mak
 
 @pytest.mark.parametrize("how", ["before", "after"])
 def test_a_stream_whose_end_is_unknown_is_named_by_the_next(log: Log, make: Make, how: str) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])
@@ -151,7 +151,7 @@ def test_a_stream_whose_end_is_unknown_is_named_by_the_next(log: Log, make: Make
 def test_writes_acknowledged_during_a_failure_are_named_by_a_later_beat(
     log: Log, make: Make
 ) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])
