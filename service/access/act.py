@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
-from service.access.permit import Basis, Permit
+from service.access.permit import Basis, OwnRecord, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.notice import Holder, Obligations, obligations
@@ -108,6 +108,18 @@ class Act:
             for each in (*page.stored, *page.included)
         ]
         return page
+
+    def log_of(self, patient: PatientId | None) -> PatientId | None:
+        """Whose part of the ledger is read, None for all of it: a participant's is the own alone.
+
+        The refusal depends on the id asked for, on no record.
+        """
+        reach = self.permit.reach
+        if not isinstance(reach, OwnRecord):
+            return patient
+        if patient not in (None, reach.patient):
+            raise Forbidden("A participant reads the log of the own record.")
+        return reach.patient
 
     @property
     def _holder(self) -> pages.Holder:

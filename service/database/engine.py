@@ -40,10 +40,19 @@ def build(url: str, *, pool_size: int = 20) -> Engine:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_pre_ping=False,
+        connect_args={"options": "-c plan_cache_mode=force_generic_plan"},
     )  # fmt: skip
+    event.listen(engine, "connect", _postgresql_connected)
+    return engine
+
+
+def _postgresql_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (DBAPI)
+    """Plan each statement once: planning the read predicate takes longer than running it."""
+    dbapi.prepare_threshold = 2
+    dbapi.prepared_max = 400
 
 
 def _sqlite_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (DBAPI)
