@@ -1,5 +1,6 @@
 """Who signs, for whom, with what: what every record of a session has in common."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,14 @@ def instant(at: datetime) -> str:
 
 def reference(type_: str, id_: str) -> dict[str, Any]:
     return {"reference": f"{type_}/{id_}"}
+
+
+def named(holder: dict[str, Any], element: str, type_: str) -> ResourceId | None:
+    """The id in `element`, a Reference to a record of this type stored here; None if it is not."""
+    value = holder.get(element)
+    text = value.get("reference") if isinstance(value, dict) else None
+    found = re.fullmatch(rf"{type_}/([0-9a-f-]{{36}})(/_history/\d+)?", str(text))
+    return ResourceId(found[1]) if found else None
 
 
 def private_label() -> dict[str, str]:
