@@ -16,6 +16,8 @@ from service.vocabulary import (
     ResourceId,
 )
 
+BLANK = re.compile(r"[^\S \r\n\t]")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -55,6 +57,11 @@ class Author:
 def instant(at: datetime) -> str:
     """FHIR instant, to the second, with the offset that the tablet had."""
     return at.isoformat(timespec="seconds")
+
+
+def plain(text: str) -> str:
+    """As a FHIR string, whose only blanks are space, tab and line ends; tablets type others too."""
+    return BLANK.sub(" ", text)
 
 
 def reference(type_: str, id_: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.notes import codes
-from service.notes.author import Author, instant, reference
+from service.notes.author import Author, instant, plain, reference
 from service.notes.session import NextStep
 from service.vocabulary import ResourceId
 
@@ -36,7 +36,7 @@ def next_step_task(
     author: Author, step: NextStep, participant: ResourceId, encounter: ResourceId, signed: datetime
 ) -> dict[str, Any]:
     resource = _task(author, "next-step", participant, encounter)
-    resource["description"] = step.text
+    resource["description"] = plain(step.text)
     resource["authoredOn"] = instant(signed)
     resource["owner"] = reference("Practitioner", author.practitioner)
     resource["restriction"] = {"period": {"end": step.date}}
@@ -78,7 +78,7 @@ def returned(
     note = {
         "authorReference": reference("Practitioner", supervisor),
         "time": at,
-        "text": question,
+        "text": plain(question),
     }
     return task | {
         "status": "on-hold",

@@ -29,12 +29,14 @@ def sign_session(act: Act, operation: Operation, author: Author) -> int:
     _demand_new(operation)
     _demand_past(signed.signed_at, act.at)
     act.records.read("Patient", signed.participant)  # on the caseload, or nothing is written
-    _demand_known(act, "Location", signed.location, "payload.location")
-    _demand_known(act, "ServiceRequest", signed.order, "payload.order")
-    goals = []
-    for number, work in enumerate(signed.goals):
-        _demand_known(act, "Goal", work.id, f"payload.goals[{number}].id")
-        goals.append((_current(act, "Goal", work.id), work.progress))
+    if signed.location:
+        _named(act, "Location", signed.location, "payload.location")
+    if signed.order:
+        _named(act, "ServiceRequest", signed.order, "payload.order")
+    goals = [
+        (_named(act, "Goal", work.id, f"payload.goals[{number}].id"), work.progress)
+        for number, work in enumerate(signed.goals)
+    ]
     words = tuple(compose.goal_words(goal) for (goal, _), _ in goals)
     _create(act, compose.new_records(signed, author, words))
     for (goal, version), progress in goals:
@@ -102,7 +104,7 @@ def _current(act: Act, type_: str, id_: ResourceId) -> tuple[dict[str, Any], int
 def _create(act: Act, records: Iterable[dict[str, Any]]) -> None:
     """Under another op_id the same bytes would be a second signature: only new ids are taken."""
     for record in records:
-        if not act.create(record, id=ResourceId(record["id"])).created:
+        if not act.create(record, id=ResourceId(record["id"])).changed:
             raise Conflict("A record of this id exists already.")
 
 
@@ -121,12 +123,10 @@ def _demand_past(signed: datetime, at: Micros) -> None:
         raise Held("The tablet's clock cannot be right.")
 
 
-def _demand_known(act: Act, type_: str, id_: ResourceId | None, path: str) -> None:
-    """A fault of the payload, unlike a participant whom its author may no longer see."""
-    if id_ is None:
-        return
+def _named(act: Act, type_: str, id_: ResourceId, path: str) -> tuple[dict[str, Any], int]:
+    """Absent is a fault of the payload here, unlike a participant whom its author cannot see."""
     try:
-        act.records.read(type_, id_)
+        return _current(act, type_, id_)
     except (Absent, Gone):
         text = "This names no record that is kept here."
         raise Invalid(text, Issue("not-found", text, path)) from None

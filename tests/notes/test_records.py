@@ -207,6 +207,13 @@ def test_the_tasks_are_due() -> None:
     assert step["owner"] == {"reference": f"Practitioner/{DANA}"}
 
 
+def test_blanks_that_fhir_does_not_know_do_not_cost_the_session() -> None:
+    step = {"text": "Ring\u00a0her\u2028on\u3000Sunday", "date": "2026-03-16"}
+    for record in records(next_step=step):
+        validate(record)
+    assert by_type(records(next_step=step), "Task")[1]["description"] == "Ring her on Sunday"
+
+
 def test_a_goal_moves_only_by_what_was_said_of_it() -> None:
     moved = compose.progressed(GOAL, "improving", MARIA)
     assert moved is not None
