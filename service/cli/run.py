@@ -68,6 +68,7 @@ def serve(settings: Settings, house: House) -> None:
     finally:
         notary.close()
         sequencer.close()
+        house.close()
 
 
 def refuse_unsafe(settings: Settings) -> None:

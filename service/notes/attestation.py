@@ -33,7 +33,10 @@ def signed_by_author(
         {
             "role": "source",
             "what": {
-                "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{author.operation}"},
+                "identifier": {
+                    "system": "urn:ietf:rfc:3986",
+                    "value": f"urn:uuid:{author.operation}",
+                },
                 "display": f"sha256:{author.operation_digest}",
             },
         }

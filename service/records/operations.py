@@ -20,9 +20,7 @@ PURPOSE = "sync-operation"
 PLACE = "sync_operation.result"
 FIND = select(sync_operation).where(sync_operation.c.op_id == bindparam("wanted", type_=GUID))
 RECORD = {
-    name: dialect.insert(sync_operation)
-    .on_conflict_do_nothing()
-    .returning(sync_operation.c.op_id)
+    name: dialect.insert(sync_operation).on_conflict_do_nothing().returning(sync_operation.c.op_id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 
