@@ -14,9 +14,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from service.audit.append import GroupCommit, append, initialise
+from service.audit.append import GroupCommit, append
 from service.audit.entry import Entry, Kind, Outcome, Position, Touched, canonical, parse
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger, initialise
 from service.audit.notary import Notary, create
 from service.audit.sequencer import sequence
 from service.database import engine as engines
@@ -101,7 +101,7 @@ def main(url: str) -> None:
     print(f"a leaf of {len(leaf)} bytes, {engine.dialect.name}")
     timed("canonical", 50_000, lambda: [canonical(sample, position) for _ in range(50_000)])
     timed("parse, strictly", 50_000, lambda: [parse(leaf) for _ in range(50_000)])
-    group = GroupCommit(Transactions(alone, opener._writer), LEDGER, clock)  # noqa: SLF001
+    group = GroupCommit(Transactions(alone, opener.writer), LEDGER, clock)
     group.start()
     for callers, count, each in ((1, 500, 1), (16, 8_000, 1), (40, 8_000, 1), (128, 12_800, 1),
                                  (40, 20_000, 10), (4, 20_000, 500)):  # fmt: skip

@@ -105,7 +105,6 @@ def test_resolving_is_one_statement(
         {"client_id": "someone"}, {"scope": "system/*.cruds"},
         {"header": {"typ": "JWT"}}, {"header": {"kid": "7ebe686c-aebc-4811-ba26-5af97a2e5f92"}},
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_token_with_a_wrong_or_missing_claim_is_refused(
     tokens: Tokens, clock: HandClock, changes: dict[str, Any]

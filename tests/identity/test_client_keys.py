@@ -167,7 +167,6 @@ def test_fetching_follows_nothing_and_stops_at_a_limit(server: str) -> None:
         {"standing": Standing(Role.PEER)},
         {"standing": Standing(Role.EHR, Relation.OUTSIDE)},
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_client_is_registered_whole_or_not_at_all(house: House, wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
