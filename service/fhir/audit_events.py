@@ -27,7 +27,7 @@ def read(
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", id=id_, purpose=purpose
     ) as act:
-        found = ledger.by_id(act.connection, EntryId(id_)) if is_id(id_) else None
+        found = act.log.by_id(EntryId(id_)) if is_id(id_) else None
         if found is None:
             raise Absent("There is no such entry.")
     return Response(_rendered(request, found).body, 200, None, FHIR_JSON)
@@ -44,10 +44,10 @@ def search(
     ) as act:
         wanted = dict(parameters).get("_id")
         if wanted is not None:
-            one = ledger.by_id(act.connection, EntryId(wanted)) if is_id(wanted) else None
+            one = act.log.by_id(EntryId(wanted)) if is_id(wanted) else None
             found = [one] if one else []
         else:
-            found = ledger.find(act.connection, criteria)
+            found = act.log.find(criteria)
     base = base_of(request)
     links = [bundle.Link("self", f"{base}/AuditEvent")]
     if len(found) == criteria.limit:
