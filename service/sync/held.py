@@ -6,19 +6,25 @@ was signed about them, so the operation has a second seal. Without a participant
 
 import base64
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from service.access.act import Act
-from service.errors import SealBroken
+from service.errors import Invalid, SealBroken
 from service.keys.keyring import Keyring
 from service.records import grounds
 from service.sync.operation import Operation
-from service.vocabulary import HOUSE, PatientId, ResourceId
+from service.vocabulary import HOUSE, Micros, PatientId, ResourceId
 
+FAST_CLOCK = timedelta(days=1)
 PLACE = "sync_operation.held"
+
+
+class Held(Invalid):
+    """Not to be filed as it is, though nothing in it is wrong: a supervisor decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,17 @@ class HeldOperation:
     patient: PatientId
     practitioner: ResourceId
     organisation: ResourceId
+
+
+def demand_past(operation: Operation, at: Micros) -> None:
+    """Raises Held for what was signed tomorrow. What cannot be read is the handler's to refuse."""
+    signed = operation.payload.get("signed_at", operation.payload.get("at"))
+    try:
+        ahead = datetime.fromisoformat(str(signed)) - datetime.fromtimestamp(at / 1_000_000, UTC)
+    except (ValueError, TypeError):
+        return
+    if ahead > FAST_CLOCK:
+        raise Held("The tablet's clock cannot be right.")
 
 
 def keep(act: Act, operation: Operation) -> dict[str, Any]:

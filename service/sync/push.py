@@ -29,7 +29,7 @@ from service.errors import (
 from service.notes.author import Author, Program
 from service.records import operations
 from service.sync import held
-from service.sync.handlers import HANDLERS, Held
+from service.sync.handlers import HANDLERS
 from service.sync.operation import (
     MOST_NUMBER,
     OLDEST_SCHEMA,
@@ -141,7 +141,7 @@ class Push:
         for left in reversed(range(TRIES)):
             try:
                 return self._tried(operation)
-            except (Absent, Gone, Held):
+            except (Absent, Gone, held.Held):
                 outcome = Result(operation.op_id, "quarantined")
             except StaleVersion as error:
                 if operation.base_version is None and left:
@@ -174,6 +174,7 @@ class Push:
                 return known
             if not self._ready(act, operation):
                 return Result(operation.op_id, "blocked")
+            held.demand_past(operation, act.at)
             version = HANDLERS[operation.type][1](act, operation, self._author(act, operation))
             result = Result(operation.op_id, "applied", version)
             self._record(act, operation, result)
