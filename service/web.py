@@ -28,6 +28,8 @@ PUBLIC = (
 )  # fmt: skip
 """Routes that hold nothing about anybody; every other 2xx or 3xx needs a durable entry."""
 PUBLIC_PAGES = frozenset({"/"})
+LEAVES = "/ledger/tile/entries/"
+"""Under a public prefix, yet the entries themselves: compliance only, never cached."""
 STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 log = structlog.get_logger()
@@ -194,7 +196,11 @@ class _Answer:
             return True
         if status >= 400:  # noqa: PLR2004
             return self._ticket.refused
-        return self._path.startswith(PUBLIC) or self._path in PUBLIC_PAGES
+        return _public(self._path) or self._path in PUBLIC_PAGES
+
+
+def _public(path: str) -> bool:
+    return path.startswith(PUBLIC) and not path.startswith(LEAVES)
 
 
 async def _plain_failure(send: Send) -> None:
@@ -213,6 +219,6 @@ def _headers(path: str) -> list[tuple[bytes, bytes]]:
         (b"x-frame-options", b"DENY"),
         (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
     ]
-    if not path.startswith(PUBLIC):
+    if not _public(path):
         headers.append((b"cache-control", b"no-store"))
     return headers
