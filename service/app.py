@@ -17,9 +17,10 @@ from service import telemetry, web
 from service.access.caller import Tokens
 from service.access.enforce import Access, opener
 from service.access.token_keys import TokenKeys
-from service.audit.append import GroupCommit, Ledger
+from service.audit.groupcommit import GroupCommit
+from service.audit.log import Ledger
 from service.database import engine as engines
-from service.database.transactions import Transactions
+from service.database.opener import Opener
 from service.fhir.routes import router as fhir
 from service.identity import routes as identity
 from service.identity import signing
@@ -47,7 +48,7 @@ class House:
     """Everything that was opened at the start, for the application and the machine threads."""
 
     settings: Settings
-    transactions: Transactions
+    transactions: Opener
     keyring: Keyring
     ledger: Ledger
     lane: GroupCommit

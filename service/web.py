@@ -22,12 +22,16 @@ from service.vocabulary import Purpose
 
 FHIR_JSON = "application/fhir+json"
 MOST_BYTES = 5 * 1024 * 1024
-PUBLIC = (
-    "/fhir/metadata", "/fhir/.well-known/", "/.well-known/", "/oauth/jwks", "/healthz", "/readyz",
-    "/ledger/checkpoint", "/ledger/tile/", "/static/", "/openapi.json",
+PUBLIC = frozenset(
+    {
+        "/", "/healthz", "/readyz", "/openapi.json", "/oauth/jwks", "/ledger/checkpoint",
+        "/fhir/metadata", "/fhir/.well-known/smart-configuration",
+    }
 )  # fmt: skip
+PUBLIC_BELOW = ("/static/", "/ledger/tile/")
 """Routes that hold nothing about anybody; every other 2xx or 3xx needs a durable entry."""
-PUBLIC_PAGES = frozenset({"/"})
+GATED_BELOW = "/ledger/tile/entries/"
+"""The leaves themselves."""
 STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 log = structlog.get_logger()
@@ -194,7 +198,11 @@ class _Answer:
             return True
         if status >= 400:  # noqa: PLR2004
             return self._ticket.refused
-        return self._path.startswith(PUBLIC) or self._path in PUBLIC_PAGES
+        return _public(self._path)
+
+
+def _public(path: str) -> bool:
+    return path in PUBLIC or (path.startswith(PUBLIC_BELOW) and not path.startswith(GATED_BELOW))
 
 
 async def _plain_failure(send: Send) -> None:
@@ -213,6 +221,6 @@ def _headers(path: str) -> list[tuple[bytes, bytes]]:
         (b"x-frame-options", b"DENY"),
         (b"content-security-policy", b"default-src 'self'; frame-ancestors 'none'"),
     ]
-    if not path.startswith(PUBLIC):
+    if not _public(path):
         headers.append((b"cache-control", b"no-store"))
     return headers

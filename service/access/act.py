@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
-from service.access.permit import Basis, Permit
+from service.access.permit import Basis, OwnRecord, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
+from service.consent.form import faults
 from service.consent.notice import Holder, Obligations, obligations
 from service.consent.rule import Rule
 from service.database.ids import uuid7
-from service.errors import Absent, Forbidden, Gone, Malformed
+from service.errors import Absent, Forbidden, Gone, Issue, Malformed
 from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
 from service.records import grounds, pages
@@ -68,6 +69,7 @@ class Act:
     resource_type: str = ""
     about: PatientId | None = None
     grounds: dict[PatientId, tuple[tuple[ResourceId, Rule], ...]] = field(default_factory=dict)
+    warnings: list[Issue] = field(default_factory=list)
     said: list[Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     _own: EntryId | None = None
@@ -108,6 +110,18 @@ class Act:
             for each in (*page.stored, *page.included)
         ]
         return page
+
+    def log_of(self, patient: PatientId | None) -> PatientId | None:
+        """Whose part of the ledger is read, None for all of it: a participant's is the own alone.
+
+        The refusal depends on the id asked for, on no record.
+        """
+        reach = self.permit.reach
+        if not isinstance(reach, OwnRecord):
+            return patient
+        if patient not in (None, reach.patient):
+            raise Forbidden("A participant reads the log of the own record.")
+        return reach.patient
 
     @property
     def _holder(self) -> pages.Holder:
@@ -151,6 +165,10 @@ class Act:
         if resource.get("resourceType") != "Consent":
             return None
         compiled = compile_rules(resource, received=self.at, zone=self.zone)
+        self.warnings += [
+            Issue("incomplete", f"This consent permits nothing yet: 42 CFR {fault}.", "Consent")
+            for fault in faults(resource, self.zone)
+        ]
         return [asdict(rule) for rule in compiled]
 
     def _entry(self) -> EntryId:

@@ -5,10 +5,10 @@ from pathlib import Path
 from service.access.enforce import opener
 from service.access.installation import Installation, found, remember
 from service.app import LOG, clock
-from service.audit.append import initialise
+from service.audit.log import initialise
 from service.audit.notary import create as create_notary
 from service.database import engine as engines
-from service.database.transactions import Transactions
+from service.database.opener import Opener
 from service.errors import KeysRefused
 from service.keys.keyring import start
 from service.migrations import upgrade
@@ -29,7 +29,7 @@ def prepare(settings: Settings) -> bool:
     return first
 
 
-def _agree(settings: Settings, transactions: Transactions) -> bool:
+def _agree(settings: Settings, transactions: Opener) -> bool:
     """Installation, keys and ledger: made together the first time, compared ever after."""
     with transactions.read() as connection:
         installed = found(connection)

@@ -1,5 +1,7 @@
 """AuditEvent: the ledger as FHIR, rendered from its entries; read and search only (design D5)."""
 
+from dataclasses import replace
+
 import msgspec
 from fastapi import Request, Response
 
@@ -28,7 +30,7 @@ def read(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", id=id_, purpose=purpose
     ) as act:
         found = ledger.by_id(act.connection, EntryId(id_)) if is_id(id_) else None
-        if found is None:
+        if found is None or act.log_of(None) not in (None, found.entry.patient):
             raise Absent("There is no such entry.")
     return Response(_rendered(request, found).body, 200, None, FHIR_JSON)
 
@@ -42,12 +44,13 @@ def search(
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", patient=criteria.patient, purpose=purpose
     ) as act:
+        whose = act.log_of(criteria.patient)
         wanted = dict(parameters).get("_id")
         if wanted is not None:
             one = ledger.by_id(act.connection, EntryId(wanted)) if is_id(wanted) else None
-            found = [one] if one else []
+            found = [one] if one and whose in (None, one.entry.patient) else []
         else:
-            found = ledger.find(act.connection, criteria)
+            found = ledger.find(act.connection, replace(criteria, patient=whose))
     base = base_of(request)
     links = [bundle.Link("self", f"{base}/AuditEvent")]
     if len(found) == criteria.limit:

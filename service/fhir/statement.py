@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRouter
 
 from service.fhir.answers import base_of
@@ -31,7 +32,7 @@ def metadata(request: Request) -> Response:
     return Response(content, 200, headers, FHIR_JSON)
 
 
-@router.get("/.well-known/smart-configuration")
+@router.get("/.well-known/smart-configuration", response_class=JSONResponse)
 def smart(request: Request) -> Response:
     return Response(msgspec.json.encode(request.app.state.smart), 200, OPEN, "application/json")
 

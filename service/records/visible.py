@@ -24,7 +24,6 @@ from sqlalchemy import (
     FromClause,
     Integer,
     SmallInteger,
-    String,
     and_,
     bindparam,
     case,
@@ -36,6 +35,7 @@ from sqlalchemy import (
 )
 
 from service.database.metadata import GUID
+from service.records.listed import one_of
 from service.records.tables import break_glass, care_edge, consent_rule, ix_reference, supervision
 from service.records.view import Caseload, Ceiling, Consented, Everyone, Nobody, OwnRecord, View
 from service.vocabulary import HOUSE_TYPES, SEPARATE, Purpose
@@ -59,6 +59,8 @@ HOUSE_LIST: tuple[ColumnElement[str], ...] = tuple(
     literal_column(f"'{name}'") for name in sorted(HOUSE_TYPES)
 )
 CLOSED = Ceiling()
+OURS = frozenset({"ve", "vs", "vg", "vd", "vn", "vp", "vl"})
+"""Short: psycopg keeps statements of up to 4096 characters, and splits longer ones anew."""
 NONE: ColumnElement[int] = literal_column("1")
 """Bits & x < 1: for "= 0" PostgreSQL guesses one row in 200, and plans badly."""
 
@@ -114,6 +116,8 @@ def predicate(
     deleted: bool = False,  # noqa: FBT001, FBT002 (a cache key)
 ) -> Condition:
     """`visible` for a shape: for rooms that cache whole statements by it."""
+    if getattr(row, "name", "") in OURS:
+        raise ValueError("An alias of this name would stand for another table further in.")
     if kind.groups == 0:
         return false()
     labels = (row,) if version is None else (row, version)
@@ -124,7 +128,7 @@ def predicate(
             parts.append(_reached(kind, row, labels))
         return and_(*parts)
     ceilings = (
-        and_(row.c.type.in_(_expanding(f"v_types_{n}", String())), _within(str(n), labels))
+        and_(one_of(row.c.type, f"v_types_{n}"), _within(str(n), labels))
         for n in range(kind.groups)
     )
     return and_(
@@ -205,7 +209,7 @@ def _reached(kind: Shape, row: FromClause, labels: tuple[FromClause, ...]) -> Co
 
 
 def _in_caseload(row: FromClause, *, supervises: bool) -> Condition:
-    edge, charge = care_edge.alias(), supervision.alias()
+    edge, charge = care_edge.alias("ve"), supervision.alias("vs")
     me = bindparam("v_practitioner", type_=GUID)
     here = and_(edge.c.patient == row.c.patient, edge.c.lo <= AT, edge.c.hi > AT)
     own = _some(edge, here, edge.c.practitioner == me)
@@ -219,7 +223,7 @@ def _in_caseload(row: FromClause, *, supervises: bool) -> Condition:
 
 
 def _granted(row: FromClause) -> Condition:
-    grant = break_glass.alias()
+    grant = break_glass.alias("vg")
     return _some(
         grant, grant.c.principal == bindparam("v_principal", type_=GUID),
         grant.c.patient == row.c.patient, grant.c.lo <= AT, grant.c.hi > AT,
@@ -227,7 +231,7 @@ def _granted(row: FromClause) -> Condition:
 
 
 def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
-    deny, nested = consent_rule.alias(), consent_rule.alias()
+    deny, nested = consent_rule.alias("vd"), consent_rule.alias("vn")
     excepted = _some(
         nested, nested.c.consent == deny.c.consent, nested.c.nested == true(),
         _covers(nested, row, labels),
@@ -246,7 +250,7 @@ def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
 
 
 def _permitted(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
-    permit = consent_rule.alias()
+    permit = consent_rule.alias("vp")
     return _row_by_row(_some(permit, _covers(permit, row, labels)))
 
 
@@ -264,8 +268,8 @@ def _covers(permit: FromClause, row: FromClause, labels: tuple[FromClause, ...])
 def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
     return and_(
         rule.c.patient == row.c.patient, rule.c.effect == literal_column(f"'{effect}'"),
-        rule.c.recipient.in_(_expanding("v_recipients", String())),
-        rule.c.purpose.in_(_expanding("v_purposes", String())),
+        one_of(rule.c.recipient, "v_recipients"),
+        one_of(rule.c.purpose, "v_purposes"),
         rule.c.lo <= AT, rule.c.hi > AT,
         or_(rule.c.type == ANY, rule.c.type == row.c.type),
     )  # fmt: skip
@@ -273,7 +277,7 @@ def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
 
 def _aimed(rule: FromClause, row: FromClause) -> Condition:
     """Without a target; or the row is it, refers to it, or was written by it."""
-    kind, link = rule.c.target_kind, ix_reference.alias()
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
     return or_(
         kind == literal_column("''"),
         and_(or_(kind == INSTANCE, kind == RELATED), row.c.id == rule.c.target),
@@ -284,7 +288,7 @@ def _aimed(rule: FromClause, row: FromClause) -> Condition:
 
 def _stated(rule: FromClause, row: FromClause) -> Condition:
     """Anybody states that the rule's target wrote the row."""
-    kind, link = rule.c.target_kind, ix_reference.alias()
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
     return _some(
         link, kind == AUTHOR, *_from(link, row), link.c.target_id == rule.c.target,
         link.c.param.in_(STATED),
@@ -293,7 +297,7 @@ def _stated(rule: FromClause, row: FromClause) -> Condition:
 
 def _referred(rule: FromClause, row: FromClause) -> Condition:
     """The rule's target refers to the row. Everything refers to its participant: not meant."""
-    kind, link = rule.c.target_kind, ix_reference.alias()
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
     return _some(
         link, kind == RELATED, row.c.type != literal_column("'Patient'"),
         link.c.patient == row.c.patient, link.c.id == rule.c.target,
@@ -315,7 +319,3 @@ def _row_by_row(condition: Condition) -> Condition:
 def _some(rows: FromClause, *conditions: Condition) -> Condition:
     """EXISTS over `rows` alone: every other table stands further out, however deep we are."""
     return select(literal_column("1")).where(*conditions).correlate_except(rows).exists()
-
-
-def _expanding(name: str, kind: String) -> ColumnElement[object]:
-    return bindparam(name, type_=kind, expanding=True)

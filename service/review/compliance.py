@@ -5,7 +5,7 @@ Reading the log is itself in the log. CSV is safe for spreadsheets: no cell star
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,7 +49,8 @@ def entries(request: Request, caller: Caller, access: Gate) -> Response:
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", patient=criteria.patient
     ) as act:
-        found = search.find(act.connection, criteria)
+        own = replace(criteria, patient=act.log_of(criteria.patient))
+        found = search.find(act.connection, own)
     rows = [_row(each.entry, each.seq) for each in found]
     following = None
     if len(found) == criteria.limit:
@@ -121,6 +122,7 @@ def accounting(request: Request, patient: str, caller: Caller, access: Gate) -> 
     with access.permit(
         Action.ACCOUNTING, caller, type="AuditEvent", patient=PatientId(patient)
     ) as act:
+        act.log_of(PatientId(patient))
         until = micros(asked, "until") or Micros(act.at + 1)
         since = micros(asked, "since") or Micros(until - SIX_YEARS // timedelta(microseconds=1))
         found = search.disclosures(act.connection, PatientId(patient), since, until)
@@ -136,6 +138,7 @@ def accounting(request: Request, patient: str, caller: Caller, access: Gate) -> 
 def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
     """Every declaration in force since `since` (a year by default): who, whose record, why."""
     with access.permit(Action.AUDIT_SEARCH, caller, type="AuditEvent") as act:
+        whose = act.log_of(None)
         until = micros(request.query_params, "until") or Micros(act.at + 1)
         since = micros(request.query_params, "since") or Micros(act.at - YEAR)
         declared = [
@@ -148,6 +151,7 @@ def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
                 "record": msgspec.json.decode(grant.record) if grant.record else None,
             }
             for grant in glass.grants(act.connection, act.keyring, since, until)
+            if whose in (None, grant.patient)
         ]
     return _json({"declarations": declared})
 

@@ -1,5 +1,7 @@
 """The newest twenty of one participant come off their index, whoever asks: no scan, no sort."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -81,18 +83,18 @@ def test_the_newest_twenty_come_off_the_index(connection: Connection, reach: Rea
     )
     values = parameters(seen, "Encounter")
     assert len(connection.execute(newest, values).all()) == 20
-    plan = explained(connection, newest, values)
-    assert "ix_resource_main_date" in plan
-    if connection.dialect.name == "sqlite":
-        assert "SCAN" not in plan, plan
-        assert "TEMP B-TREE" not in plan
-    else:
-        assert "Sort" not in plan, plan
-        assert "Seq Scan on resource" not in plan
+    for plan in explained(connection, newest, values):
+        assert "ix_resource_main_date" in plan
+        if connection.dialect.name == "sqlite":
+            assert "SCAN" not in plan.replace("SCAN json_each", ""), plan
+            assert "TEMP B-TREE" not in plan, plan
+        else:
+            assert "Sort" not in plan, plan
+            assert "Seq Scan on resource" not in plan, plan
 
 
-def explained(connection: Connection, statement: Any, values: dict[str, object]) -> str:
-    """The plan of what is really sent, with the values it is really sent with."""
+def explained(connection: Connection, statement: Any, values: dict[str, object]) -> Iterator[str]:
+    """The plan of what is really sent; on PostgreSQL for these values, and for any."""
     sent: list[tuple[str, Any]] = []
 
     def keep(_on: Any, _cursor: Any, sql: str, given: Any, *_more: Any) -> None:
@@ -101,7 +103,15 @@ def explained(connection: Connection, statement: Any, values: dict[str, object])
     event.listen(connection, "before_cursor_execute", keep)
     connection.execute(statement, values).close()
     event.remove(connection, "before_cursor_execute", keep)
-    explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     [(sql, given)] = sent
-    rows = connection.exec_driver_sql(f"{explain} {sql}", given).all()
-    return "\n".join(str(row[-1]) for row in rows)
+    if connection.dialect.name == "sqlite":
+        yield plan(connection, f"EXPLAIN QUERY PLAN {sql}", given)
+        return
+    yield plan(connection, f"EXPLAIN {sql}", given)
+    names = list(given)
+    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", sql)
+    yield plan(connection, f"EXPLAIN (GENERIC_PLAN) {numbered}")
+
+
+def plan(connection: Connection, sql: str, *given: Any) -> str:
+    return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(sql, *given))
