@@ -339,7 +339,8 @@ def seen(connection: Connection, view: View, **options: Any) -> set[str]:
         statement = statement.where(VERSIONED)
     if options.get("type"):
         statement = statement.where(r.c.type == options["type"])
-    return set(connection.execute(statement, parameters(view)).scalars())
+    types = [options["type"]] if options.get("type") else []
+    return set(connection.execute(statement, parameters(view, *types)).scalars())
 
 
 @pytest.fixture
