@@ -11,14 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
 from service import telemetry, web
 from service.access.caller import Tokens
 from service.access.enforce import Access, opener
 from service.access.token_keys import TokenKeys
-from service.audit.append import GroupCommit, Ledger
+from service.audit.groupcommit import GroupCommit
+from service.audit.log import Ledger
 from service.database import engine as engines
-from service.database.transactions import Transactions
+from service.database.opener import Opener
 from service.fhir.routes import router as fhir
 from service.identity import routes as identity
 from service.identity import signing
@@ -47,22 +49,26 @@ class House:
     """Everything that was opened at the start, for the application and the machine threads."""
 
     settings: Settings
-    transactions: Transactions
+    transactions: Opener
     keyring: Keyring
     ledger: Ledger
     lane: GroupCommit
     tokens: Tokens
     access: Access
     sign_in: SignIn
+    engines: tuple[Engine, ...]
 
     def close(self) -> None:
         """Write what is queued for the ledger, then end. May be called again."""
         self.lane.close()
+        for engine in self.engines:
+            engine.dispose()
 
 
 def open_house(settings: Settings) -> House:
     """Refuses to start over weak durability or wrong keys. Runs the ledger's lane: `close` it."""
-    transactions = opener(engines.build(settings.database_url, pool_size=THREADS))
+    engine = engines.build(settings.database_url, pool_size=THREADS)
+    transactions = opener(engine)
     with transactions.read() as connection:
         engines.demand_durability(connection)
     keyring = start(transactions, settings.keyring, create=False, at=clock())
@@ -86,14 +92,15 @@ def open_house(settings: Settings) -> House:
         base_url=settings.base_url, production=settings.mode == "production", gate=access,
         opener=transactions, clock=clock, keyring=keyring, token_keys=token_keys, tokens=tokens,
     )  # fmt: skip
-    return House(settings, transactions, keyring, ledger, lane, tokens, access, sign_in)
+    return House(settings, transactions, keyring, ledger, lane, tokens, access, sign_in,
+                 (engine, lane_engine))  # fmt: skip
 
 
 def build(house: House) -> FastAPI:
     @asynccontextmanager
     async def living(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        house.close()
+        house.lane.close()  # what is queued for the ledger is written before the process ends
 
     app = FastAPI(
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,

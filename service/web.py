@@ -22,14 +22,16 @@ from service.vocabulary import Purpose
 
 FHIR_JSON = "application/fhir+json"
 MOST_BYTES = 5 * 1024 * 1024
-PUBLIC = (
-    "/fhir/metadata", "/fhir/.well-known/", "/.well-known/", "/oauth/jwks", "/healthz", "/readyz",
-    "/ledger/checkpoint", "/ledger/tile/", "/static/", "/openapi.json",
+PUBLIC = frozenset(
+    {
+        "/", "/healthz", "/readyz", "/openapi.json", "/oauth/jwks", "/ledger/checkpoint",
+        "/fhir/metadata", "/fhir/.well-known/smart-configuration",
+    }
 )  # fmt: skip
+PUBLIC_BELOW = ("/static/", "/ledger/tile/")
 """Routes that hold nothing about anybody; every other 2xx or 3xx needs a durable entry."""
-PUBLIC_PAGES = frozenset({"/"})
-LEAVES = "/ledger/tile/entries/"
-"""Under a public prefix, yet the entries themselves: compliance only, never cached."""
+GATED_BELOW = "/ledger/tile/entries/"
+"""The leaves themselves."""
 STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "not-supported"}
 
 log = structlog.get_logger()
@@ -149,7 +151,7 @@ class Guard:
         try:
             await self.app(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 (the last line of defence)
-            log.error("unforeseen", error=type(error).__name__)
+            log.error("unforeseen", error=type(error).__name__)  # noqa: TRY400 (a trace holds values)
             if not answer.started:
                 await _plain_failure(send)
                 answer.status = 500
@@ -188,7 +190,9 @@ class _Answer:
                 return
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", []), *_headers(self._path)]
+            given = list(message.get("headers", []))
+            names = {name for name, _ in given}
+            message["headers"] = given + [h for h in _headers(self._path) if h[0] not in names]
         await self._send(message)
 
     def _covered(self, status: int) -> bool:
@@ -196,11 +200,11 @@ class _Answer:
             return True
         if status >= 400:  # noqa: PLR2004
             return self._ticket.refused
-        return _public(self._path) or self._path in PUBLIC_PAGES
+        return _public(self._path)
 
 
 def _public(path: str) -> bool:
-    return path.startswith(PUBLIC) and not path.startswith(LEAVES)
+    return path in PUBLIC or (path.startswith(PUBLIC_BELOW) and not path.startswith(GATED_BELOW))
 
 
 async def _plain_failure(send: Send) -> None:

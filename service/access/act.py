@@ -18,10 +18,11 @@ from service.access.log import Log
 from service.access.permit import Basis, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
+from service.consent.form import faults
 from service.consent.notice import Holder, Obligations, obligations
 from service.consent.rule import Rule
 from service.database.ids import uuid7
-from service.errors import Absent, Forbidden, Gone, Malformed
+from service.errors import Absent, Forbidden, Gone, Issue, Malformed
 from service.keys.keyring import Keyring
 from service.notes.states import demand_text_unchanged
 from service.records import grounds, pages
@@ -69,6 +70,7 @@ class Act:
     resource_type: str = ""
     about: PatientId | None = None
     grounds: dict[PatientId, tuple[tuple[ResourceId, Rule], ...]] = field(default_factory=dict)
+    warnings: list[Issue] = field(default_factory=list)
     said: list[Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     _own: EntryId | None = None
@@ -165,6 +167,10 @@ class Act:
         if resource.get("resourceType") != "Consent":
             return None
         compiled = compile_rules(resource, received=self.at, zone=self.zone)
+        self.warnings += [
+            Issue("incomplete", f"This consent permits nothing yet: 42 CFR {fault}.", "Consent")
+            for fault in faults(resource, self.zone)
+        ]
         return [asdict(rule) for rule in compiled]
 
     def _entry(self) -> EntryId:

@@ -7,33 +7,20 @@ nothing. Keys are announced before they sign (identity/signing.py), and read aga
 import json
 import threading
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, bindparam, select
 
 from service.access.tables import token_key
 from service.errors import Unavailable
+from service.keys.keyring import Keyring
 from service.vocabulary import HOUSE, Micros
 
 SECOND = 1_000_000
 REFRESH = 60 * SECOND
 PLACE = "token_key.sealed"
 KNOWN = select(token_key).where(token_key.c.until > bindparam("at")).order_by(token_key.c.number)
-
-
-class Sealer(Protocol):
-    """What of a keyring the sign-in tables need (keys/keyring.py)."""
-
-    def seal(
-        self, connection: Connection, /, *,
-        patient: str, type: str, id: str, version: int, body: bytes, place: str,
-    ) -> bytes: ...  # fmt: skip
-
-    def open(
-        self, connection: Connection, /, *,
-        patient: str, type: str, id: str, version: int, sealed: bytes, place: str,
-    ) -> bytes: ...  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +36,7 @@ class TokenKey:
 class TokenKeys:
     """A process's copy of the live token keys. Thread safe; swapped whole."""
 
-    def __init__(self, keyring: Sealer) -> None:
+    def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._lock = threading.Lock()
         self._keys: dict[str, TokenKey] = {}

@@ -72,11 +72,13 @@ def _work(house: House) -> Any:  # noqa: ANN401 (the gate's context manager)
 
 
 def _person(given: Namespace, work: Work) -> dict[str, Any]:
+    role = Role(given.role)
     standing = Standing(
-        role=Role(given.role),
+        role=role,
         organisation=ResourceId(given.organisation) if given.organisation else None,
         practitioner=ResourceId(given.practitioner) if given.practitioner else None,
         patient=PatientId(given.patient) if given.patient else None,
+        purposes=(*accounts.PURPOSES[role], Purpose.BTG) if given.medical else (),
         medical=given.medical,
     )
     made = accounts.create_person(

@@ -18,7 +18,7 @@ from service.consent.form import OUR_FORM
 from service.identity import accounts
 from service.identity.accounts import Standing
 from service.identity.passwords import Passwords
-from service.vocabulary import Action, PatientId, Relation, ResourceId, Role
+from service.vocabulary import Action, PatientId, Purpose, Relation, ResourceId, Role
 
 PROGRAM = ResourceId("10000000-0000-4000-8000-000000000001")
 CLINIC = ResourceId("10000000-0000-4000-8000-000000000002")
@@ -191,11 +191,14 @@ def _staff(house: House) -> list[dict[str, str]]:
     people = {
         "dana": Standing(Role.PEER, organisation=PROGRAM, practitioner=DANA),
         "sam": Standing(Role.SUPERVISOR, organisation=PROGRAM, practitioner=SAM),
-        "kim": Standing(Role.CLINICIAN, organisation=PROGRAM, practitioner=KIM, medical=True),
+        "kim": Standing(
+            Role.CLINICIAN, organisation=PROGRAM, practitioner=KIM, medical=True,
+            purposes=(Purpose.TREAT, Purpose.ETREAT, Purpose.BTG),
+        ),
         "casey": Standing(Role.COMPLIANCE, organisation=PROGRAM),
         "alex": Standing(Role.ADMINISTRATOR, organisation=PROGRAM),
         "maria": Standing(Role.PARTICIPANT, patient=MARIA),
-    }
+    }  # fmt: skip
     passwords = Passwords()
     with house.access.work(
         Action.ACCOUNT, agent=OPERATOR.principal, client=OPERATOR.client

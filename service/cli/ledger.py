@@ -1,16 +1,17 @@
 """`peernotes ledger`: verify it, offline or against the database; print whom to believe."""
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from service.access.enforce import opener
 from service.app import LOG, clock
 from service.audit import search, verify
-from service.audit.append import Ledger
 from service.audit.checkpoint import Policy
+from service.audit.compare import compare
 from service.audit.crosscheck import crosscheck
-from service.audit.tiles import parse_path
+from service.audit.log import Ledger
 from service.cli.offline import policy
 from service.database import engine as engines
 from service.keys.keyring import start
@@ -65,24 +66,19 @@ def _database(settings: Settings) -> int:
     """Every step, 5 and 7 included: what is searched by and what is stored agree with the log."""
     transactions = opener(engines.build(settings.database_url, pool_size=2))
     keyring = start(transactions, settings.keyring, create=False, at=clock())
+    ledger = Ledger(LOG, keyring.ingest_key)
     with transactions.read() as connection:
-
-        def read(path: str) -> bytes | None:
-            if path == "checkpoint":
-                note = search.checkpoint(connection)
-                return note.encode() if note else None
-            tile = parse_path(path)
-            if path.startswith("tile/entries/"):
-                return search.bundle(connection, tile.n, tile.width)
-            return search.tile(connection, tile.level, tile.n, tile.width)
-
-        report = verify.verify_log(read, Policy.parse(policy(settings)))
+        report = verify.verify_log(
+            partial(search.served, connection), Policy.parse(policy(settings))
+        )
         for line in report.lines():
             print(line)
         worst = report.verdict
-        for finding in crosscheck(connection, Ledger(LOG, keyring.ingest_key), clock()):
-            print(f"Step {finding.step}: {finding.place} {finding.text}")
-            worst = TAMPERED
+        steps = ((5, compare(connection, ledger, clock())), (7, crosscheck(connection)))
+        for step, findings in steps:
+            for finding in findings:
+                print(f"Step {step}: {finding.where} {finding.what}")
+                worst = TAMPERED
     if worst == HOLDS:
         print("Steps 5 and 7 hold: index copies and stored records agree with the log.")
     return worst

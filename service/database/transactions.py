@@ -6,15 +6,19 @@ handler is unfair (seconds at the 99th percentile). Other processes are covered 
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
+
+from service.errors import Unavailable
+
+PATIENCE = 10.0  # seconds
 
 
 class Transactions:
     """An Opener over one engine. Two over the same SQLite file share their `writer` lock."""
 
-    def __init__(self, engine: Engine, writer: AbstractContextManager[bool] | None = None) -> None:
+    def __init__(self, engine: Engine, writer: "threading.Lock | None" = None) -> None:
         self._engine = engine
         self.writer = writer or threading.Lock()
         if engine.dialect.name == "postgresql":
@@ -35,5 +39,15 @@ class Transactions:
             with self._engine.begin() as connection:
                 yield connection
             return
-        with self.writer, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as c:
+        with self._turn(), self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as c:
             yield c
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Nobody waits for ever: whoever holds the lock may itself wait for another process."""
+        if not self.writer.acquire(timeout=PATIENCE):
+            raise Unavailable("The database is busy.")
+        try:
+            yield
+        finally:
+            self.writer.release()

@@ -16,7 +16,14 @@ from service.records.values import Prefix, is_id, reference, span
 from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose
 from service.web import FHIR_JSON
 
-KNOWN = {"patient", "agent", "outcome", "date", "_count", "_before", "_id", "_format"}
+PARAMETERS = {
+    "_id": "token",
+    "patient": "reference",
+    "agent": "reference",
+    "outcome": "token",
+    "date": "date",
+}
+KNOWN = {*PARAMETERS, "_count", "_before", "_format"}
 MOST = 500
 Parameters = list[tuple[str, str]]
 

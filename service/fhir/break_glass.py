@@ -14,6 +14,7 @@ from fastapi.routing import APIRouter
 
 from service.errors import Issue, Malformed
 from service.fhir.answers import demand_json_body
+from service.fhir.described import BODY
 from service.records import glass
 from service.records.document import parse
 from service.records.values import is_id
@@ -34,8 +35,8 @@ class Declaration:
     minutes: int
 
 
-@router.post("/Patient/{id_}/$break-glass")
-def break_glass(request: Request, id_: str, body: Body, caller: Caller, access: Gate) -> Response:
+@router.post("/Patient/{id_}/$break-glass", openapi_extra=BODY)
+def break_glass(request: Request, id_: str, caller: Caller, body: Body, access: Gate) -> Response:
     demand_json_body(request)
     if not is_id(id_):
         raise Malformed("A participant is named by the id of their Patient.")

@@ -30,7 +30,8 @@ def version(text: str) -> int:
     return int(text)
 
 
-@router.api_route("/{type_}/{id_}", methods=["GET", "HEAD"])
+@router.head("/{type_}/{id_}", include_in_schema=False)
+@router.get("/{type_}/{id_}")
 def read(
     request: Request, type_: str, id_: str, caller: Caller, access: Gate, purpose: Claimed
 ) -> Response:

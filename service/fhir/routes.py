@@ -3,8 +3,9 @@
 from fastapi.routing import APIRouter
 
 from service.fhir import break_glass, reading, searching, statement, writing
+from service.fhir.described import ANSWERS, FhirResponse
 
-router = APIRouter(tags=["fhir"])
+router = APIRouter(tags=["fhir"], default_response_class=FhirResponse, responses=ANSWERS)
 router.include_router(statement.router)
 router.include_router(break_glass.router)
 router.include_router(searching.router)

@@ -10,6 +10,7 @@ from service.access.enforce import Access
 from service.errors import Issue, Malformed, UnsupportedMedia
 from service.fhir import audit_events, bundle, notice
 from service.fhir.answers import base_of, demand_json_answer
+from service.fhir.described import FORM as FORM_BODY
 from service.fhir.reading import demand
 from service.vocabulary import Action, Purpose
 from service.web import FHIR_JSON, Body, Caller, Claimed, Gate, operation_outcome
@@ -38,10 +39,10 @@ def search(
     return _search(request, type_, request.query_params.multi_items(), caller, access, purpose)
 
 
-@router.post("/{type_}/_search")
+@router.post("/{type_}/_search", openapi_extra=FORM_BODY)
 def post_search(
-    request: Request, type_: str, parameters: Annotated[Parameters, Depends(form)],
-    caller: Caller, access: Gate, purpose: Claimed,
+    request: Request, type_: str, caller: Caller,
+    parameters: Annotated[Parameters, Depends(form)], access: Gate, purpose: Claimed,
 ) -> Response:  # fmt: skip
     return _search(request, type_, parameters, caller, access, purpose)
 

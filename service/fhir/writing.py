@@ -7,6 +7,7 @@ from fastapi.routing import APIRouter
 
 from service.errors import Issue, Malformed
 from service.fhir.answers import demand_json_answer, demand_json_body, version_named, written
+from service.fhir.described import BODY, CREATED
 from service.fhir.reading import demand
 from service.records.document import parse
 from service.vocabulary import Action
@@ -15,9 +16,9 @@ from service.web import Body, Caller, Claimed, Gate
 router = APIRouter()
 
 
-@router.post("/{type_}")
+@router.post("/{type_}", openapi_extra=BODY, responses=CREATED)
 def create(
-    request: Request, type_: str, body: Body, caller: Caller, access: Gate, purpose: Claimed
+    request: Request, type_: str, caller: Caller, body: Body, access: Gate, purpose: Claimed
 ) -> Response:
     demand(type_, "create")
     demand_json_answer(request)
@@ -26,12 +27,12 @@ def create(
     resource.pop("id", None)  # the server chooses (http.html#create)
     with access.permit(Action.CREATE, caller, type=type_, purpose=purpose) as act:
         result = act.create(resource)
-    return written(request, result)
+    return written(request, result, act.warnings)
 
 
-@router.put("/{type_}/{id_}")
+@router.put("/{type_}/{id_}", openapi_extra=BODY, responses=CREATED)
 def update(
-    request: Request, type_: str, id_: str, body: Body, caller: Caller, access: Gate,
+    request: Request, type_: str, id_: str, caller: Caller, body: Body, access: Gate,
     purpose: Claimed,
 ) -> Response:  # fmt: skip
     demand(type_, "update")
@@ -44,7 +45,7 @@ def update(
     if_match = version_named(request.headers.get("if-match"))
     with access.permit(Action.UPDATE, caller, type=type_, id=id_, purpose=purpose) as act:
         result = act.update(resource, if_match=if_match)
-    return written(request, result)
+    return written(request, result, act.warnings)
 
 
 def _resource(type_: str, body: bytes) -> dict[str, Any]:

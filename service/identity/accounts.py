@@ -19,7 +19,7 @@ from service.identity import clients, families, one_time, sign_in
 from service.identity.client_keys import usable
 from service.identity.passwords import Passwords
 from service.identity.tables import account, client, insert_once
-from service.identity.work import Keyring
+from service.keys.keyring import Keyring
 from service.vocabulary import HOUSE, Micros, PatientId, Purpose, Relation, ResourceId, Role
 
 LEAST_PASSWORD = 12

@@ -56,15 +56,15 @@ def _usable(data: object) -> RSAKey | ECKey | None:
         match data.get("kty"):
             case "RSA" if data.get("alg", "RS384") == "RS384":
                 modulus = int.from_bytes(urlsafe_b64decode(data["n"] + "=="), "big")
-                if modulus.bit_length() < LEAST_RSA_BITS:
-                    return None
-                return RSAKey.import_key(_public(data, "n", "e"))
+                if modulus.bit_length() >= LEAST_RSA_BITS:
+                    return RSAKey.import_key(_public(data, "n", "e"))
             case "EC" if data.get("crv") == CURVE and data.get("alg", "ES384") == "ES384":
                 return ECKey.import_key(_public(data, "crv", "x", "y"))
             case _:
-                return None
+                pass
     except (JoseError, ValueError, TypeError, KeyError):
-        return None
+        pass
+    return None
 
 
 def _public(data: Mapping[str, Any], *members: str) -> dict[str, Any]:

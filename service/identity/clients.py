@@ -13,10 +13,10 @@ from sqlalchemy import Connection, bindparam, select
 from service.access.caller import OWN_APP, ROLE_SCOPE
 from service.access.scopes import grant
 from service.access.tables import principal
-from service.access.token_keys import Sealer
 from service.errors import Invalid
 from service.identity.client_keys import RemoteKeys, usable
 from service.identity.tables import client
+from service.keys.keyring import Keyring
 from service.vocabulary import HOUSE, Micros
 
 PLACE = "client.sealed"
@@ -72,7 +72,7 @@ OURS = Client(OWN_APP, "", PUBLIC, ("refresh_token",), ROLE_SCOPE)
 class Clients:
     """Reads clients, remembering imported key sets: an import costs as much as a verification."""
 
-    def __init__(self, keyring: Sealer, remote: RemoteKeys) -> None:
+    def __init__(self, keyring: Keyring, remote: RemoteKeys) -> None:
         self._keyring = keyring
         self._remote = remote
         self._lock = threading.Lock()

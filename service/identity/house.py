@@ -15,7 +15,8 @@ from service.identity.client_keys import Fetch, RemoteKeys, fetch_https
 from service.identity.clients import Clients
 from service.identity.passwords import Passwords
 from service.identity.tables import forget_expired
-from service.identity.work import Gate, Keyring
+from service.identity.work import Gate
+from service.keys.keyring import Keyring
 from service.vocabulary import Micros
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

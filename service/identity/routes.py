@@ -11,8 +11,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.concurrency import run_in_threadpool
 
+from service.access import receipt
 from service.access.scopes import LETTERS
 from service.errors import PeernotesError, Throttled, Unavailable
 from service.identity.answers import Answer, refusal
@@ -104,7 +107,7 @@ def _quietly(answer: Callable[[], Answer]) -> Answer:
     """Our own errors in this door's words."""
     try:
         return answer()
-    except Unavailable:
+    except (Unavailable, DBAPIError, PoolExhausted):
         return refusal("temporarily_unavailable", Unavailable.status)
     except PeernotesError:
         return refusal("server_error", PeernotesError.status)
@@ -146,6 +149,8 @@ async def _body(request: Request, media_type: str) -> bytes | None:
 
 def _send(answer: Answer) -> Response:
     headers = dict(NO_STORE)
+    if answer.status >= 400:  # noqa: PLR2004
+        receipt.mark_refused()
     if answer.status == 401:  # noqa: PLR2004 (RFC 6750, section 3: say how to authenticate)
         headers["www-authenticate"] = 'Bearer error="invalid_token"'
     return Response(

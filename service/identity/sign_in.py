@@ -21,7 +21,7 @@ from service.identity.house import House
 from service.identity.one_time import matched_step, new_secret
 from service.identity.passwords import normal_login
 from service.identity.tables import account
-from service.identity.work import Keyring
+from service.keys.keyring import Keyring
 from service.vocabulary import HOUSE, Action, Micros
 
 PLACE = "account.sealed"

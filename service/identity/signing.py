@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, select, update
 
 from service.access.caller import ALGORITHM, TOKEN_TYPE
 from service.access.tables import token_key
-from service.access.token_keys import PLACE, SECOND, Sealer, TokenKeys
+from service.access.token_keys import PLACE, SECOND, TokenKeys
 from service.identity.tables import insert_once
+from service.keys.keyring import Keyring
 from service.vocabulary import HOUSE, OPEN_END, Micros
 
 ANNOUNCE = 600 * SECOND
@@ -20,13 +21,13 @@ OUTLIVE = ANNOUNCE + 1800 * SECOND
 """An old key verifies this much longer: what it signed last has expired by then."""
 
 
-def prepare(connection: Connection, keyring: Sealer, at: Micros) -> None:
+def prepare(connection: Connection, keyring: Keyring, at: Micros) -> None:
     """Make the first key, unless there is one. Two processes starting together make one."""
     if connection.execute(select(func.count()).select_from(token_key)).scalar_one() == 0:
         _make(connection, keyring, 1, at)
 
 
-def rotate(connection: Connection, keyring: Sealer, at: Micros, announce: int = ANNOUNCE) -> None:
+def rotate(connection: Connection, keyring: Keyring, at: Micros, announce: int = ANNOUNCE) -> None:
     """Announce a successor and set an end to its predecessors.
 
     With `announce=0` the old keys stop verifying at once: for a key that has leaked. Processes
@@ -43,7 +44,7 @@ def rotate(connection: Connection, keyring: Sealer, at: Micros, announce: int = 
     )
 
 
-def _make(connection: Connection, keyring: Sealer, number: int, since: Micros) -> bool:
+def _make(connection: Connection, keyring: Keyring, number: int, since: Micros) -> bool:
     kid = str(uuid4())
     pair = ECKey.generate_key("P-256", parameters={"kid": kid})
     sealed = keyring.seal(

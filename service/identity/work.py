@@ -10,21 +10,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from service.access.token_keys import Sealer
 from service.vocabulary import Action, Micros
-
-
-class Digests(Protocol):
-    """What of a blind index the account table needs (keys/blind.py)."""
-
-    def digest(self, purpose: str, data: bytes, /) -> bytes: ...
-
-
-class Keyring(Sealer, Protocol):
-    """What of a keyring this door needs."""
-
-    @property
-    def blind(self) -> Digests: ...
 
 
 class Work(Protocol):

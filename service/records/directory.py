@@ -12,10 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Row, and_, bindparam, select
+from sqlalchemy import BigInteger, Connection, and_, bindparam, select
 
 from service.keys.keyring import Keyring
 from service.records import changes
@@ -142,7 +141,7 @@ class Directory:
             horizon, after = changes.horizon(connection), self._seen
             while rows := connection.execute(CHANGED, {"after": after}).all():
                 for row in rows:
-                    self._apply(connection, row)
+                    self._apply(connection, *row[1:])
                 after = rows[-1].seq
                 if len(rows) < BATCH:
                     break
@@ -170,8 +169,10 @@ class Directory:
             )  # fmt: skip
             return frozenset(everyone - found) if condition.test is Test.NOT else found
 
-    def _apply(self, connection: Connection, row: Row[Any]) -> None:
-        _, patient, type_, id_, version, deleted, sealed = row
+    def _apply(
+        self, connection: Connection, patient: str, type_: str, id_: str, version: int,
+        deleted: bool, sealed: bytes,  # noqa: FBT001
+    ) -> None:  # fmt: skip
         key = (type_, id_)
         if version <= self._versions.get(key, 0):
             return  # a slower snapshot, or read again above the horizon

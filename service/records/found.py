@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Integer, Select, bindparam, select
 
 from service.database.metadata import GUID
+from service.records.listed import one_of
 from service.records.tables import TYPE, resource, resource_version
 from service.records.visible import Shape, predicate
 
@@ -54,7 +55,7 @@ def named(kind: Shape) -> Statement:
     return select(
         r.c.type, r.c.id, r.c.patient, r.c.conf, r.c.families, r.c.audience, r.c.author
     ).where(
-        r.c.type.in_(bindparam("types", type_=TYPE, expanding=True)),
+        one_of(r.c.type, "types"),
         r.c.id.in_(bindparam("ids", type_=GUID, expanding=True)),
         predicate(kind, r),
     )

@@ -12,13 +12,14 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.database.metadata import GUID
-from service.errors import Conflict
+from service.errors import Conflict, SealBroken
 from service.keys.keyring import Keyring
 from service.records.tables import sync_operation
-from service.vocabulary import HOUSE, Micros
+from service.vocabulary import HOUSE, Micros, PatientId
 
 PURPOSE = "sync-operation"
 PLACE = "sync_operation.result"
+HELD = "sync_operation.held"
 QUARANTINED = "quarantined"
 WAITING = (
     select(sync_operation)
@@ -36,9 +37,7 @@ DECIDE = (
 )
 FIND = select(sync_operation).where(sync_operation.c.op_id == bindparam("wanted", type_=GUID))
 RECORD = {
-    name: dialect.insert(sync_operation)
-    .on_conflict_do_nothing()
-    .returning(sync_operation.c.op_id)
+    name: dialect.insert(sync_operation).on_conflict_do_nothing().returning(sync_operation.c.op_id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
 
@@ -112,6 +111,29 @@ def record(
     })  # fmt: skip
     if written.first() is None:
         raise Conflict("This operation has been answered already.")
+
+
+def hold(
+    connection: Connection, keyring: Keyring, patient: PatientId, op_id: str, operation: bytes
+) -> bytes:
+    """A quarantined operation, sealed under its participant's key: erasing them takes it along."""
+    return keyring.seal(
+        connection, patient=patient, type="Operation", id=op_id, version=1, body=operation,
+        place=HELD,
+    )  # fmt: skip
+
+
+def held(
+    connection: Connection, keyring: Keyring, patient: PatientId, op_id: str, sealed: bytes
+) -> bytes | None:
+    """What was held; None once the participant has been erased."""
+    try:
+        return keyring.open(
+            connection, patient=patient, type="Operation", id=op_id, version=1, sealed=sealed,
+            place=HELD,
+        )  # fmt: skip
+    except SealBroken:
+        return None
 
 
 def _digest(keyring: Keyring, sha256: str) -> bytes:

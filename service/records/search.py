@@ -103,7 +103,7 @@ class Searcher:
         """As many matches as asked for, fewer if what they include would not fit beside them."""
         limit = query.count
         rows = self.connection.execute(_page(statement), values | {"most": limit + 1}).all()
-        epoch = int(rows[0].epoch) if rows else query.epoch  # PostgreSQL sums to numeric
+        epoch = self._epoch(statement, values, query, rows)
         pages.demand_epoch(query, epoch)
         beside, limit = self._beside(query, rows, limit)
         matches = rows[:limit]
@@ -116,6 +116,20 @@ class Searcher:
             )
         total = self._total(statement, values) if query.total else None
         return Page(stored, beside, total, following)
+
+    def _epoch(
+        self,
+        statement: Statement,
+        values: dict[str, object],
+        query: Query,
+        rows: Sequence[Row[Any]],
+    ) -> int:
+        """The page's own statement tells it; a page that came out empty may hide a revocation."""
+        if rows:
+            return int(rows[0].epoch)  # PostgreSQL sums to numeric
+        if query.after is None:
+            return query.epoch
+        return int(self.connection.execute(_epoch_alone(statement), values).scalar_one())
 
     def _beside(
         self, query: Query, rows: Sequence[Row[Any]], limit: int
@@ -226,6 +240,11 @@ def _epoch(statement: Statement) -> ColumnElement[int]:
     epoch = consent_epoch.alias()
     found = select(func.coalesce(func.sum(epoch.c.epoch), 0))
     return found.where(_owned(epoch.c.patient, statement)).scalar_subquery()
+
+
+@lru_cache(maxsize=1024)
+def _epoch_alone(statement: Statement) -> Select[Any]:
+    return select(_epoch(statement))
 
 
 def _where(statement: Statement) -> ColumnElement[bool]:

@@ -6,8 +6,8 @@
     and, for an outside recipient, a permit in force covers it          (privacy, section 5)
 
 `visible()` names its values and never holds them: the SQL depends on the kind of view alone, so one
-statement serves every caller of that kind. Execute with `parameters(view)`; a statement run
-without them fails, it never reads more.
+statement serves every caller of that kind. Execute with `parameters`; a statement run without
+them fails, it never reads more.
 
 A type that concerns no participant needs no reach. Under BTG the grant stands for reach and permit,
 only rules that say BTG bind, and separate notes stay closed. What a rule's target reaches is said
@@ -24,9 +24,9 @@ from sqlalchemy import (
     FromClause,
     Integer,
     SmallInteger,
-    String,
     and_,
     bindparam,
+    case,
     false,
     literal_column,
     or_,
@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 
 from service.database.metadata import GUID
+from service.records.listed import one_of
 from service.records.tables import break_glass, care_edge, consent_rule, ix_reference, supervision
 from service.records.view import Caseload, Ceiling, Consented, Everyone, Nobody, OwnRecord, View
 from service.vocabulary import HOUSE_TYPES, SEPARATE, Purpose
@@ -58,6 +59,10 @@ HOUSE_LIST: tuple[ColumnElement[str], ...] = tuple(
     literal_column(f"'{name}'") for name in sorted(HOUSE_TYPES)
 )
 CLOSED = Ceiling()
+OURS = frozenset({"ve", "vs", "vg", "vd", "vn", "vp", "vl"})
+"""Short: psycopg keeps statements of up to 4096 characters, and splits longer ones anew."""
+NONE: ColumnElement[int] = literal_column("1")
+"""Bits & x < 1: for "= 0" PostgreSQL guesses one row in 200, and plans badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def visible(
 ) -> Condition:
     """Whether `view` sees `row`, an alias of `resource`; run it with `parameters(view)`.
 
-    `type`: the statement pins row.type to it. `version`: an alias of resource_version joined to
+    `type`: the statement pins row.type to it; run it with `parameters(view, type)`. `version`: an alias of resource_version joined to
     `row`; its own labels must be allowed beside the current ones. `deleted`: let tombstones pass.
     """
     return predicate(shape(view, type), row, version, deleted)
@@ -111,6 +116,8 @@ def predicate(
     deleted: bool = False,  # noqa: FBT001, FBT002 (a cache key)
 ) -> Condition:
     """`visible` for a shape: for rooms that cache whole statements by it."""
+    if getattr(row, "name", "") in OURS:
+        raise ValueError("An alias of this name would stand for another table further in.")
     if kind.groups == 0:
         return false()
     labels = (row,) if version is None else (row, version)
@@ -121,7 +128,7 @@ def predicate(
             parts.append(_reached(kind, row, labels))
         return and_(*parts)
     ceilings = (
-        and_(row.c.type.in_(_expanding(f"v_types_{n}", String())), _within(str(n), labels))
+        and_(one_of(row.c.type, f"v_types_{n}"), _within(str(n), labels))
         for n in range(kind.groups)
     )
     return and_(
@@ -130,7 +137,7 @@ def predicate(
 
 
 def parameters(view: View, *types: str) -> dict[str, object]:
-    """The values `visible` names: for `types` alone, or for whatever it may be asked."""
+    """The values `visible` names: asked for these types one by one, or else for all at once."""
     values: dict[str, object] = {
         "v_at": view.at,
         "v_principal": view.principal,
@@ -145,7 +152,7 @@ def parameters(view: View, *types: str) -> dict[str, object]:
             values["v_practitioner"] = practitioner
         case Everyone() | Consented() | Nobody():
             pass
-    for name in types or view.ceilings:
+    for name in types:
         _limit(values, view, name, view.ceilings.get(name, CLOSED))
     if not types:
         groups: dict[Ceiling, list[str]] = {}
@@ -173,7 +180,7 @@ def _within(slot: str, labels: tuple[FromClause, ...]) -> Condition:
     author = bindparam("v_author", type_=GUID)
     team: ColumnElement[str] = literal_column("'team'")
     return and_(*(
-        and_(one.c.conf <= conf, one.c.families.bitwise_and(bars) == literal_column("0"),
+        and_(one.c.conf <= conf, one.c.families.bitwise_and(bars) < NONE,
              or_(one.c.audience == team, one.c.author == author, private == true()))
         for one in labels
     ))  # fmt: skip
@@ -202,7 +209,7 @@ def _reached(kind: Shape, row: FromClause, labels: tuple[FromClause, ...]) -> Co
 
 
 def _in_caseload(row: FromClause, *, supervises: bool) -> Condition:
-    edge, charge = care_edge.alias(), supervision.alias()
+    edge, charge = care_edge.alias("ve"), supervision.alias("vs")
     me = bindparam("v_practitioner", type_=GUID)
     here = and_(edge.c.patient == row.c.patient, edge.c.lo <= AT, edge.c.hi > AT)
     own = _some(edge, here, edge.c.practitioner == me)
@@ -216,7 +223,7 @@ def _in_caseload(row: FromClause, *, supervises: bool) -> Condition:
 
 
 def _granted(row: FromClause) -> Condition:
-    grant = break_glass.alias()
+    grant = break_glass.alias("vg")
     return _some(
         grant, grant.c.principal == bindparam("v_principal", type_=GUID),
         grant.c.patient == row.c.patient, grant.c.lo <= AT, grant.c.hi > AT,
@@ -224,12 +231,12 @@ def _granted(row: FromClause) -> Condition:
 
 
 def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
-    deny, nested = consent_rule.alias(), consent_rule.alias()
+    deny, nested = consent_rule.alias("vd"), consent_rule.alias("vn")
     excepted = _some(
         nested, nested.c.consent == deny.c.consent, nested.c.nested == true(),
         _covers(nested, row, labels),
     )  # fmt: skip
-    return _some(
+    return _row_by_row(_some(
         deny, _applies(deny, row, "deny"),
         or_(*(
             or_(one.c.conf >= deny.c.conf,
@@ -237,25 +244,21 @@ def _denied(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
             for one in labels
         )),
         row.c.lo < deny.c.data_hi, row.c.hi > deny.c.data_lo,
-        or_(
-            _aimed(deny, row),
-            and_(deny.c.target_kind == RELATED, _referred(deny, row)),
-            and_(deny.c.target_kind == AUTHOR, _stated(deny, row)),
-        ),
+        or_(_aimed(deny, row), _referred(deny, row), _stated(deny, row)),
         or_(deny.c.nested == true(), ~excepted),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _permitted(row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
-    permit = consent_rule.alias()
-    return _some(permit, _covers(permit, row, labels))
+    permit = consent_rule.alias("vp")
+    return _row_by_row(_some(permit, _covers(permit, row, labels)))
 
 
 def _covers(permit: FromClause, row: FromClause, labels: tuple[FromClause, ...]) -> Condition:
     return and_(
         _applies(permit, row, "permit"),
         *(and_(one.c.conf <= permit.c.conf,
-               one.c.families.bitwise_and(permit.c.families.bitwise_not()) == literal_column("0"))
+               one.c.families.bitwise_and(permit.c.families.bitwise_not()) < NONE)
           for one in labels),
         row.c.lo >= permit.c.data_lo, row.c.hi <= permit.c.data_hi,
         _aimed(permit, row),
@@ -265,8 +268,8 @@ def _covers(permit: FromClause, row: FromClause, labels: tuple[FromClause, ...])
 def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
     return and_(
         rule.c.patient == row.c.patient, rule.c.effect == literal_column(f"'{effect}'"),
-        rule.c.recipient.in_(_expanding("v_recipients", String())),
-        rule.c.purpose.in_(_expanding("v_purposes", String())),
+        one_of(rule.c.recipient, "v_recipients"),
+        one_of(rule.c.purpose, "v_purposes"),
         rule.c.lo <= AT, rule.c.hi > AT,
         or_(rule.c.type == ANY, rule.c.type == row.c.type),
     )  # fmt: skip
@@ -274,45 +277,45 @@ def _applies(rule: FromClause, row: FromClause, effect: str) -> Condition:
 
 def _aimed(rule: FromClause, row: FromClause) -> Condition:
     """Without a target; or the row is it, refers to it, or was written by it."""
-    link = ix_reference.alias()
-    refers = _some(
-        link, link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id,
-        link.c.target_id == rule.c.target,
-    )  # fmt: skip
-    kind = rule.c.target_kind
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
     return or_(
         kind == literal_column("''"),
         and_(or_(kind == INSTANCE, kind == RELATED), row.c.id == rule.c.target),
-        and_(kind == RELATED, refers),
         and_(kind == AUTHOR, row.c.author == rule.c.target),
+        _some(link, kind == RELATED, *_from(link, row), link.c.target_id == rule.c.target),
     )
 
 
 def _stated(rule: FromClause, row: FromClause) -> Condition:
     """Anybody states that the rule's target wrote the row."""
-    link = ix_reference.alias()
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
     return _some(
-        link, link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id,
-        link.c.target_id == rule.c.target, link.c.param.in_(STATED),
+        link, kind == AUTHOR, *_from(link, row), link.c.target_id == rule.c.target,
+        link.c.param.in_(STATED),
     )  # fmt: skip
 
 
 def _referred(rule: FromClause, row: FromClause) -> Condition:
     """The rule's target refers to the row. Everything refers to its participant: not meant."""
-    link = ix_reference.alias()
-    return and_(
-        row.c.type != literal_column("'Patient'"),
-        _some(
-            link, link.c.patient == row.c.patient, link.c.id == rule.c.target,
-            link.c.target_type == row.c.type, link.c.target_id == row.c.id,
-        ),
+    kind, link = rule.c.target_kind, ix_reference.alias("vl")
+    return _some(
+        link, kind == RELATED, row.c.type != literal_column("'Patient'"),
+        link.c.patient == row.c.patient, link.c.id == rule.c.target,
+        link.c.target_type == row.c.type, link.c.target_id == row.c.id,
     )  # fmt: skip
+
+
+def _from(link: FromClause, row: FromClause) -> tuple[Condition, ...]:
+    return (link.c.patient == row.c.patient, link.c.type == row.c.type, link.c.id == row.c.id)
+
+
+def _row_by_row(condition: Condition) -> Condition:
+    """Asked of each row in the order of its index. As a join, PostgreSQL guesses that hardly a
+    row comes through, and reads and sorts all of them to find the newest twenty.
+    """
+    return case((condition, true()), else_=false()) == true()
 
 
 def _some(rows: FromClause, *conditions: Condition) -> Condition:
     """EXISTS over `rows` alone: every other table stands further out, however deep we are."""
     return select(literal_column("1")).where(*conditions).correlate_except(rows).exists()
-
-
-def _expanding(name: str, kind: String) -> ColumnElement[object]:
-    return bindparam(name, type_=kind, expanding=True)

@@ -86,7 +86,7 @@ def co_sign(request: Request, id_: str, caller: Caller, access: Gate) -> Respons
 
 
 @router.post("/notes/{id_}/return")
-def return_note(request: Request, id_: str, body: Body, caller: Caller, access: Gate) -> Response:
+def return_note(request: Request, id_: str, caller: Caller, body: Body, access: Gate) -> Response:
     """Back to its author with a question; the note stays signed and readable."""
     question = _question(body)
     with access.permit(Action.UPDATE, caller, type="DocumentReference", id=id_) as act:

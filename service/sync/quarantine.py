@@ -110,7 +110,7 @@ def _demand_supervisor(act: Act) -> ResourceId:
 
 def _opened(act: Act, done: operations.Done) -> HeldOperation | None:
     kept = msgspec.json.decode(done.result).get("held")
-    return held.opened(act.connection, act.keyring, done.op_id, kept) if kept else None
+    return held.opened(act, done.op_id, kept) if kept else None
 
 
 def _sees(act: Act, kept: HeldOperation) -> bool:

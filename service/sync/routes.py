@@ -17,7 +17,7 @@ router = APIRouter(tags=["sync"])
 
 @router.post("/push")
 def push_operations(
-    request: Request, body: Body, caller: Caller, access: Gate, purpose: Claimed
+    request: Request, caller: Caller, body: Body, access: Gate, purpose: Claimed
 ) -> Response:
     """200 whenever the batch could be read: the outcome of each operation is in `results`."""
     batch = read_batch(_inflated(body, request.headers.get("content-encoding", "")))

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 
 from service.audit import groupcommit
-from service.audit.append import GroupCommit, append, initialise
+from service.audit.append import GroupCommit, append
 from service.audit.entry import Entry, Kind, parse
+from service.audit.log import initialise
 from service.database.transactions import Transactions
 from service.errors import Malformed, Unavailable
 from service.vocabulary import Micros
@@ -111,7 +112,7 @@ def test_a_stream_opens_beats_and_closes_without_a_gap(
 
 
 def test_without_a_database_the_caller_is_refused_and_later_served(log: Log, make: Make) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])
@@ -129,7 +130,7 @@ def test_without_a_database_the_caller_is_refused_and_later_served(log: Log, mak
 
 @pytest.mark.parametrize("how", ["before", "after"])
 def test_a_stream_whose_end_is_unknown_is_named_by_the_next(log: Log, make: Make, how: str) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])
@@ -150,7 +151,7 @@ def test_a_stream_whose_end_is_unknown_is_named_by_the_next(log: Log, make: Make
 def test_writes_acknowledged_during_a_failure_are_named_by_a_later_beat(
     log: Log, make: Make
 ) -> None:
-    opener = Broken(log.opener._engine, log.opener._writer)
+    opener = Broken(log.opener._engine, log.opener.writer)
     group = GroupCommit(opener, log.ledger, log.clock)
     group.start()
     group.submit([make()])

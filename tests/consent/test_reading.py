@@ -163,6 +163,9 @@ def test_6_nested_rules_inherit_actor_and_purpose_and_add_to_the_scope() -> None
     assert verdict(research, element=sud, asker=claiming("HRESCH")) is P
     assert verdict(research, asker=claiming("HRESCH")) is P
     assert verdict(research, element=sud) is S
+    added = consent(permit(permit(**purposes("HRESCH"), **about(f"Encounter/{E1}")), **root))
+    for element in (NOTE, ENCOUNTER):
+        assert verdict(added, element=element, asker=claiming("HRESCH")) is P
     bare = consent(permit(permit(**purposes("HRESCH")), **root))
     assert verdict(bare, asker=claiming("HRESCH")) is P
     assert verdict(bare, element=sud, asker=claiming("HRESCH")) is S
@@ -275,6 +278,13 @@ def test_what_is_not_evaluated_matches_for_a_deny_and_not_for_a_permit(name: str
     assert slow(consent(permit(**UNREAD[name]))) is S
     assert verdict(consent(permit(deny(**UNREAD[name])))) is D
     assert verdict(consent(deny(**UNREAD[name]))) is D
+
+
+def test_one_recipient_we_cannot_follow_makes_a_deny_about_anyone() -> None:
+    two = {"actor": [*to("Organization/o2")["actor"], *UNREAD["actor elsewhere"]["actor"]]}
+    assert verdict(consent(permit(deny(**to("Organization/o2"))))) is P
+    assert verdict(consent(permit(deny(**two)))) is D
+    assert verdict(consent(permit(**two))) is S
 
 
 def test_a_permit_must_be_to_access_or_disclose() -> None:

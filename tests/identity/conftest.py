@@ -1,5 +1,6 @@
 """Fixtures: a house at its door, and people and systems that come to it."""
 
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,14 +11,15 @@ from service.database.transactions import Transactions
 from service.identity.accounts import Secrets, Standing
 from service.identity.house import House
 from service.identity.passwords import Passwords
+from service.keys.keyring import Keyring, start
 from service.vocabulary import PatientId, ResourceId, Role
 from tests.conftest import HandClock
-from tests.identity.door import PlainGate, Ring, a_house, open_account, register, serve
+from tests.identity.door import PlainGate, a_house, open_account, register, serve
 
 
 @pytest.fixture
-def keyring() -> Ring:
-    return Ring()
+def keyring(opener: Transactions, clock: HandClock, tmp_path: Path) -> Keyring:
+    return start(opener, tmp_path / "keys" / "keyring.json", create=True, at=clock())
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def passwords() -> Passwords:
 
 
 @pytest.fixture
-def house(gate: PlainGate, keyring: Ring, passwords: Passwords) -> House:
+def house(gate: PlainGate, keyring: Keyring, passwords: Passwords) -> House:
     return a_house(gate, keyring, passwords)
 
 

@@ -1,6 +1,5 @@
 """For the tests of this door: a house with a real database and a gate that only keeps entries."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,8 +7,6 @@ from typing import Any
 from uuid import uuid4
 
 import pyotp
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import FastAPI
 from joserfc import jwk, jwt
 from sqlalchemy import Connection
@@ -18,12 +15,13 @@ from starlette.testclient import TestClient
 from service.access.caller import Tokens
 from service.access.token_keys import TokenKeys
 from service.database.transactions import Transactions
-from service.errors import PeernotesError, SealBroken, Unavailable
+from service.errors import PeernotesError, Unavailable
 from service.identity import accounts, signing
 from service.identity.accounts import Secrets, Standing
 from service.identity.house import House, furnish
 from service.identity.passwords import Passwords
 from service.identity.routes import router
+from service.keys.keyring import Keyring
 from service.vocabulary import Action, Micros, Relation, ResourceId, Role
 from tests.conftest import HandClock
 
@@ -34,29 +32,6 @@ RSA = jwk.RSAKey.generate_key(2048, parameters={"kid": "rsa"})
 EC = jwk.ECKey.generate_key("P-384", parameters={"kid": "ec"})
 JWKS = {"keys": [RSA.as_dict(private=False), EC.as_dict(private=False)]}
 SCOPE = "system/Encounter.rs system/Patient.rs"
-
-
-class Ring:
-    """Seals as the keyring does, bound to the row, under one key."""
-
-    def __init__(self) -> None:
-        self._cipher = AESGCM(os.urandom(32))
-        self.blind = self
-
-    def digest(self, purpose: str, data: bytes, /) -> bytes:
-        return (purpose.encode() + b"\0" + data).ljust(32, b"\0")[-32:]
-
-    def seal(self, _: Connection, /, *, body: bytes, **row: object) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, body, repr(sorted(row.items())).encode())
-
-    def open(self, _: Connection, /, *, sealed: bytes, **row: object) -> bytes:
-        try:
-            return self._cipher.decrypt(
-                sealed[:12], sealed[12:], repr(sorted(row.items())).encode()
-            )
-        except InvalidTag:
-            raise SealBroken from None
 
 
 @dataclass
@@ -105,7 +80,7 @@ class PlainGate:
         return [entry.reason for entry in self.entries]
 
 
-def a_house(gate: PlainGate, keyring: Ring, passwords: Passwords, **options: Any) -> House:
+def a_house(gate: PlainGate, keyring: Keyring, passwords: Passwords, **options: Any) -> House:
     """As a process makes it at start; call twice for two processes on one database."""
     keys = TokenKeys(keyring)
     with gate.opener.write() as connection:

@@ -113,7 +113,6 @@ def test_an_assertion_signed_without_our_libraries_is_understood(
         {"sub": "\x00"},
         {"sub": "someone"},
     ],
-    ids=repr,
 )
 def test_an_assertion_with_a_wrong_or_missing_claim_is_refused(
     web: TestClient, house: House, ehr: str, changes: dict[str, Any], gate: PlainGate

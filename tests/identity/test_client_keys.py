@@ -15,6 +15,7 @@ from service.identity.accounts import Standing
 from service.identity.client_keys import LARGEST, RemoteKeys, fetch_https, usable
 from service.identity.house import House
 from service.identity.passwords import Passwords
+from service.keys.keyring import Keyring
 from service.vocabulary import Relation, Role
 from tests.conftest import HandClock
 from tests.identity.door import (
@@ -22,7 +23,6 @@ from tests.identity.door import (
     JWKS,
     RSA,
     PlainGate,
-    Ring,
     a_house,
     assertion,
     register,
@@ -75,7 +75,7 @@ class Web:
 
 
 def test_a_client_may_keep_its_keys_at_its_own_address(
-    gate: PlainGate, keyring: Ring, passwords: Passwords, clock: HandClock
+    gate: PlainGate, keyring: Keyring, passwords: Passwords, clock: HandClock
 ) -> None:
     theirs = Web(RSA)
     house = a_house(gate, keyring, passwords, fetch=theirs)
@@ -116,7 +116,7 @@ def test_a_key_set_is_kept_as_its_owner_says_within_bounds(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"keys":[]}', b"\xff"])
 def test_an_address_without_keys_authenticates_nobody(
-    gate: PlainGate, keyring: Ring, passwords: Passwords, body: bytes
+    gate: PlainGate, keyring: Keyring, passwords: Passwords, body: bytes
 ) -> None:
     house = a_house(gate, keyring, passwords, fetch=lambda _: (body, ""))
     client_id = register(house, jwks=None, jwks_uri=URL)
@@ -167,7 +167,6 @@ def test_fetching_follows_nothing_and_stops_at_a_limit(server: str) -> None:
         {"standing": Standing(Role.PEER)},
         {"standing": Standing(Role.EHR, Relation.OUTSIDE)},
     ],
-    ids=repr,
 )  # fmt: skip
 def test_a_client_is_registered_whole_or_not_at_all(house: House, wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from joserfc import jwk, jwt
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
 from service.access.tables import token_key
@@ -15,11 +15,11 @@ from service.identity import signing
 from service.identity.house import House
 from service.identity.passwords import Passwords
 from service.identity.routes import smart_configuration
+from service.keys.keyring import Keyring
 from tests.conftest import HandClock
 from tests.identity.door import (
     BASE,
     PlainGate,
-    Ring,
     a_house,
     assertion,
     serve,
@@ -47,7 +47,7 @@ def test_anybody_can_verify_a_token_with_the_published_keys(
 
 
 def test_processes_starting_together_make_one_key(
-    gate: PlainGate, keyring: Ring, passwords: Passwords
+    gate: PlainGate, keyring: Keyring, passwords: Passwords
 ) -> None:
     with ThreadPoolExecutor(4) as pool:
         houses = list(pool.map(lambda _: a_house(gate, keyring, passwords), range(4)))
@@ -58,7 +58,12 @@ def test_processes_starting_together_make_one_key(
 
 
 def test_rotation_is_announced_before_it_signs_and_nothing_is_refused_meanwhile(
-    house: House, ehr: str, keyring: Ring, passwords: Passwords, gate: PlainGate, clock: HandClock
+    house: House,
+    ehr: str,
+    keyring: Keyring,
+    passwords: Passwords,
+    gate: PlainGate,
+    clock: HandClock,
 ) -> None:
     other = a_house(gate, keyring, passwords)
     old = house.token_keys.signing(clock()).kid
@@ -77,7 +82,7 @@ def test_rotation_is_announced_before_it_signs_and_nothing_is_refused_meanwhile(
 
 
 def test_a_leaked_key_is_refused_at_once_whatever_a_process_remembers(
-    house: House, ehr: str, keyring: Ring, clock: HandClock
+    house: House, ehr: str, keyring: Keyring, clock: HandClock
 ) -> None:
     stolen = token(house, ehr)
     assert works(house, stolen)
@@ -90,7 +95,9 @@ def test_a_leaked_key_is_refused_at_once_whatever_a_process_remembers(
 
 def test_a_key_row_of_somebody_else_verifies_nothing(house: House, clock: HandClock) -> None:
     with house.opener.write() as connection:
-        signing.rotate(connection, Ring(), clock())
+        signing.rotate(connection, house.keyring, clock())
+        mine = select(token_key.c.sealed).where(token_key.c.number == 1).scalar_subquery()
+        connection.execute(update(token_key).where(token_key.c.number == 2).values(sealed=mine))
     with house.opener.read() as connection, pytest.raises(SealBroken):
         TokenKeys(house.keyring).load(connection, clock())
 
@@ -105,7 +112,7 @@ def test_a_key_row_of_somebody_else_verifies_nothing(house: House, clock: HandCl
     ],
 )  # fmt: skip
 def test_tokens_are_not_handed_out_over_plain_http(
-    gate: PlainGate, keyring: Ring, passwords: Passwords, base_url: str, production: Any
+    gate: PlainGate, keyring: Keyring, passwords: Passwords, base_url: str, production: Any
 ) -> None:
     with pytest.raises(Unavailable):
         a_house(gate, keyring, passwords, base_url=base_url, production=production)
@@ -113,7 +120,7 @@ def test_tokens_are_not_handed_out_over_plain_http(
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:8000", "http://localhost:8000"])
 def test_a_demonstration_on_this_machine_may_use_http(
-    gate: PlainGate, keyring: Ring, passwords: Passwords, base_url: str
+    gate: PlainGate, keyring: Keyring, passwords: Passwords, base_url: str
 ) -> None:
     house = a_house(gate, keyring, passwords, base_url=base_url, production=False)
     answer = serve(house).post("/oauth/token", data={"grant_type": "client_credentials"})

@@ -1,24 +1,25 @@
-"""A house per story file, on each database."""
+"""Houses to tell stories in, on each database: a shared one, one of a story's own, and none yet."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import pytest
-from house import Service, serving, settings_for
-from rich.console import Console
+from house import Service, furnish, serving, settings_for
+from process import Process
 from sqlalchemy import create_engine, make_url, text
 
-from service.app import open_house
-from service.cli import setup
-from service.cli.demo_data import load
+from service.settings import Settings
+
+DATABASES = ("sqlite", "postgresql")
+Place = Callable[[str], Settings]
 
 
-@pytest.fixture(scope="module")
-def empty_postgresql(postgresql_server: str) -> Iterator[str]:
+@contextmanager
+def _empty(server: str) -> Iterator[str]:
     """An empty database: the service makes its schema by migration, as in an operator's hands."""
     name = f"journey_{uuid4().hex[:12]}"
-    url = make_url(postgresql_server).set(drivername="postgresql+psycopg")
+    url = make_url(server).set(drivername="postgresql+psycopg")
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
@@ -28,14 +29,46 @@ def empty_postgresql(postgresql_server: str) -> Iterator[str]:
     admin.dispose()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("empty_postgresql")
-    settings = settings_for(url, tmp_path_factory.mktemp("house"))
-    setup.prepare(settings)
-    house = open_house(settings)
-    load(house, Console(file=io.StringIO()), first=True)
-    house.close()
+@pytest.fixture(scope="session")
+def postgresql_place(postgresql_server: str) -> Iterator[Callable[[], str]]:
+    """URLs of empty databases, gone again before their server is."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(_empty(postgresql_server))
+
+
+@pytest.fixture(scope="session")
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Settings for a new house on the named kind of database."""
+
+    def make(kind: str) -> Settings:
+        folder = tmp_path_factory.mktemp("house")
+        url = "" if kind == "sqlite" else request.getfixturevalue("postgresql_place")()
+        return settings_for(url, folder)
+
+    return make
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def service(request: pytest.FixtureRequest, place: Place) -> Iterator[Service]:
+    """Shared by stories that leave it usable: each brings its own participants."""
+    settings = place(request.param)
+    furnish(settings)
     yield from serving(settings)
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def own_service(request: pytest.FixtureRequest, place: Place) -> Iterator[Service]:
+    """For stories that break something."""
+    settings = place(request.param)
+    furnish(settings)
+    yield from serving(settings)
+
+
+@pytest.fixture(params=DATABASES)
+def process(request: pytest.FixtureRequest, place: Place) -> Iterator[Process]:
+    """`peernotes run` as an operator starts it; not started yet."""
+    settings = place(request.param)
+    furnish(settings)
+    made = Process(settings)
+    yield made
+    made.kill()

@@ -1,21 +1,35 @@
 """A running service: real uvicorn, real database, real keys, no mocks."""
 
+import io
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
+from joserfc.jwk import ECKey
+from rich.console import Console
 
 from service.app import House, build, clock, open_house
 from service.audit.notary import Notary
 from service.audit.sequencer import Sequencer
+from service.cli import setup
+from service.cli.demo_data import load
+from service.cli.intake import OPERATOR
 from service.cli.people import Ehr, Person
+from service.identity import accounts
+from service.identity.accounts import Standing
+from service.identity.passwords import Passwords
 from service.settings import Settings, from_environment
+from service.vocabulary import Action, Purpose, Relation, ResourceId, Role
+
+FHIR_JSON = "application/fhir+json"
+Caller = Person | Ehr
 
 
 @dataclass
@@ -27,9 +41,10 @@ class Service:
     web: httpx2.Client
     people: dict[str, Person]
     ehr: Ehr
+    systems: dict[tuple[object, ...], Ehr] = field(default_factory=dict)
 
     def signed_in(self, name: str) -> Person:
-        """A person signed in once per story: a one-time code is good only once."""
+        """A person signed in once: a one-time code is good only once."""
         person = self.people[name]
         if not person.token:
             assert person.sign_in().status_code == 200
@@ -38,6 +53,59 @@ class Service:
     def authorized(self) -> Ehr:
         assert self.ehr.authorize().status_code == 200
         return self.ehr
+
+    def system(
+        self, organisation: ResourceId, *, scope: str = "system/*.cruds",
+        relation: Relation = Relation.OUTSIDE, purposes: tuple[Purpose, ...] = (),
+    ) -> Ehr:  # fmt: skip
+        """An EHR's backend service of this organisation, registered once and signed in."""
+        key = (organisation, scope, relation, purposes)
+        if key not in self.systems:
+            standing = Standing(Role.EHR, relation, organisation=organisation, purposes=purposes)
+            self.systems[key] = Ehr(self.web, _registered(self.house, standing, scope))
+            assert self.systems[key].authorize().status_code == 200
+        return self.systems[key]
+
+    def person(self, name: str, standing: Standing) -> Person:
+        """Somebody who is not among the demo's people, signed in."""
+        if name not in self.people:
+            with self.house.access.work(Action.ACCOUNT, agent=OPERATOR.principal) as work:
+                made = accounts.create_person(
+                    work.connection, work.keyring, Passwords(), work.at, username=name,
+                    standing=standing,
+                )  # fmt: skip
+            self.people[name] = Person(
+                self.web, name, made.password, made.totp_secret, standing.role.value
+            )
+        return self.signed_in(name)
+
+    def ask(
+        self, who: Caller | None, method: str, path: str, body: Any = None, **headers: str
+    ) -> httpx2.Response:
+        """One request; header names are written with underscores. A dict is sent as FHIR JSON."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if who is not None:
+            sent.setdefault("authorization", f"Bearer {who.token}")
+        if isinstance(body, dict):
+            sent.setdefault("content-type", FHIR_JSON)
+            body = json.dumps(body).encode()
+        return self.web.request(method, path, content=body, headers=sent)
+
+
+def _registered(house: House, standing: Standing, scope: str) -> dict[str, Any]:
+    key = ECKey.generate_key("P-384", auto_kid=True)
+    public = key.as_dict(private=False) | {"alg": "ES384", "use": "sig"}
+    with house.access.work(Action.ACCOUNT, agent=OPERATOR.principal) as work:
+        client_id = accounts.create_client(
+            work.connection, work.keyring, work.at, standing=standing, scope=scope,
+            jwks={"keys": [public]},
+        )  # fmt: skip
+    return {
+        "client_id": client_id,
+        "token_url": f"{house.settings.base_url}/oauth/token",
+        "private_jwk": key.as_dict(private=True) | {"alg": "ES384"},
+        "scope": scope,
+    }
 
 
 def free_port() -> int:
@@ -57,6 +125,21 @@ def settings_for(url: str, folder: Path) -> Settings:
     )
 
 
+def furnish(settings: Settings) -> None:
+    """Schema, keys, ledger and the demo's people."""
+    setup.prepare(settings)
+    house = open_house(settings)
+    load(house, Console(file=io.StringIO()), first=True)
+    house.close()
+
+
+def actors(settings: Settings, web: httpx2.Client) -> tuple[dict[str, Person], Ehr]:
+    folder = settings.data_dir / "demo"
+    staff = json.loads((folder / "staff.json").read_text())
+    people = {each["username"]: Person(web, **each) for each in staff}
+    return people, Ehr(web, json.loads((folder / "ehr-client.json").read_text()))
+
+
 def serving(settings: Settings) -> Iterator[Service]:
     house = open_house(settings)
     machines = (
@@ -74,12 +157,10 @@ def serving(settings: Settings) -> Iterator[Service]:
     while not server.started:
         assert thread.is_alive(), "the service did not start"
         time.sleep(0.02)
-    staff = json.loads((settings.data_dir / "demo" / "staff.json").read_text())
-    client = json.loads((settings.data_dir / "demo" / "ehr-client.json").read_text())
     with httpx2.Client(base_url=settings.base_url, timeout=30) as web:
-        people = {each["username"]: Person(web, **each) for each in staff}
-        yield Service(settings, house, web, people, Ehr(web, client))
+        yield Service(settings, house, web, *actors(settings, web))
     server.should_exit = True
     thread.join()
     for machine in reversed(machines):
         machine.close()
+    house.close()

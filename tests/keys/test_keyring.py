@@ -122,6 +122,8 @@ def test_a_key_whose_savepoint_rolls_back_seals_nothing_after_it(
     patient, row = new_id(), {"type": "Encounter", "id": "a", "version": 1}
     with opener.write() as connection:
         with pytest.raises(LookupError), connection.begin_nested():
+            lost = keyring.seal(connection, patient=patient, **row, body=BODY)
+            keyring.open(connection, patient=patient, **row, sealed=lost)
             keyring.seal(connection, patient=patient, **row, body=BODY)
             raise LookupError
         sealed = keyring.seal(connection, patient=patient, **row, body=BODY)

@@ -119,6 +119,22 @@ def test_a_key_erased_while_it_is_moved_stays_erased(
     assert states(opener)[1] == "retired"
 
 
+def test_a_run_that_wakes_up_late_moves_no_key_back(
+    keyring: Keyring, opener: Transactions, path: Path, clock: HandClock
+) -> None:
+    sealed = populate(keyring, opener, 3)
+    rotation._begin(opener, path, clock())
+    custody = Custody(path, LocalRoot.load(path))
+    with opener.read() as connection:
+        rows = rotation._batch(connection, custody, 1, None, 100)
+    rotation.rotate(opener, path, at=clock())
+    rotation.rotate(opener, path, at=clock())
+    with opener.write() as connection:
+        rotation._move(connection, custody, rows, 2)
+    assert keks_in_use(opener) == {3}
+    assert all_open(keyrings.start(opener, path, create=False, at=clock()), opener, sealed)
+
+
 def test_a_pending_erasure_moves_too_and_can_still_be_cancelled(
     keyring: Keyring, opener: Transactions, path: Path, clock: HandClock
 ) -> None:

@@ -189,8 +189,10 @@ class House:
 
     def document(self, patient: str) -> Resource:
         return {
-            "resourceType": "DocumentReference", "status": self.dice.choice(("current", "superseded")),
-            "type": (self.concepts("A", "b") or [None])[0], "category": self.concepts("A", "b", "note"),
+            "resourceType": "DocumentReference",
+            "status": self.dice.choice(("current", "superseded")),
+            "type": (self.concepts("A", "b") or [None])[0],
+            "category": self.concepts("A", "b", "note"),
             "subject": {"reference": f"Patient/{patient}"},
             "date": self.maybe(f"2025-01-09T0{self.dice.choice((4, 5))}:00:00Z"),
             "author": [self.someone() for _ in range(self.dice.choice((0, 1)))],
@@ -204,7 +206,8 @@ class House:
             effective[when] = self.date() if when == "effectiveDateTime" else self.period()
         return {
             "resourceType": "Observation", "status": self.dice.choice(("final", "amended")),
-            "code": (self.concepts("A", "b") or [None])[0], "category": self.concepts("survey", "A"),
+            "code": (self.concepts("A", "b") or [None])[0],
+            "category": self.concepts("survey", "A"),
             "subject": {"reference": f"Patient/{patient}"}, "identifier": self.identifiers(),
             "performer": [self.someone() for _ in range(self.dice.choice((0, 1, 2)))], **effective,
         }  # fmt: skip

@@ -1,6 +1,5 @@
 """SQL search against a plain evaluation of the same query over the same resources."""
 
-import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,8 +44,9 @@ TOKENS: dict[tuple[str, str], Callable[[Doc], list[tuple[str, str]]]] = {
     ("DocumentReference", "category"): lambda d: codings(*d.get("category", [])),
     ("Observation", "code"): lambda d: codings(d.get("code")),
     ("Observation", "category"): lambda d: codings(*d.get("category", [])),
-    **{(t, "identifier"): lambda d: [(i.get("system", ""), i["value"]) for i in d.get("identifier", [])]
-       for t in TYPES},
+    **{(type_, "identifier"): lambda d: [
+        (i.get("system", ""), i["value"]) for i in d.get("identifier", [])
+    ] for type_ in TYPES},
 }  # fmt: skip
 DATES: dict[tuple[str, str], Callable[[Doc], Any]] = {
     ("Encounter", "date"): lambda d: d.get("period"),
@@ -75,7 +75,7 @@ def covers(text: str) -> tuple[int, int]:
     """A second reading of FHIR dates, by calendar arithmetic of datetime alone."""
     if "T" not in text:
         parts = [int(p) for p in text.split("-")]
-        start = datetime(*(parts + [1, 1])[:3], tzinfo=ZONE)
+        start = datetime(*[*parts, 1, 1][:3], tzinfo=ZONE)
         match len(parts):
             case 1:
                 end = start.replace(year=start.year + 1)
@@ -232,7 +232,7 @@ def test_sql_finds_what_a_plain_evaluation_finds(
             for name, text in pairs
         )
     }  # fmt: skip
-    count = random.Random(str(pairs)).choice((3, 7, 1000))
+    count = (3, 7, 1000)[len(str(pairs)) % 3]
     query = asked(type_, *pairs, ("_count", str(count)), ("_total", "accurate"))
     ids = every_id(found.connection, query, EVERYONE)
     assert len(ids) == len(set(ids))

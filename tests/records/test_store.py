@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
@@ -16,12 +17,18 @@ from service.errors import (
     SealBroken,
     StaleVersion,
 )
+from service.records.labels import Labels
 from service.records.tables import ix_reference, ix_token, resource, resource_version
+from service.records.view import Ceiling
+from service.vocabulary import CONFIDENTIALITY, Audience, Confidentiality, Family
 from tests.records.conftest import (
+    ALL,
+    NORMAL,
     Store,
     caseload,
     encounter,
     entry,
+    make,
     new_id,
     note,
     patient,
@@ -109,7 +116,10 @@ def test_an_update_creates_under_the_clients_own_id(store: Store, subject: str) 
     assert (written.created, written.stored.id, written.stored.version) == (True, sent["id"], 1)
 
 
-@pytest.mark.parametrize("wrong", ["1", "A" * 36, new_id().upper(), new_id() + "\n", ""])
+RIGHT = "7ebe686c-aebc-4811-ba26-5af97a2e5f92"
+
+
+@pytest.mark.parametrize("wrong", ["1", "A" * 36, RIGHT.upper(), f"{RIGHT}\n", ""])
 def test_an_id_is_a_lower_case_uuid(store: Store, subject: str, wrong: str) -> None:
     with store.act() as records, pytest.raises(Malformed):
         records.update(encounter(subject) | {"id": wrong}, entry=entry())
@@ -365,3 +375,67 @@ def test_a_row_given_to_another_participant_does_not_open(store: Store, subject:
             connection.execute(update(table).where(table.c.id == mine).values(patient=other))
     with store.reading() as records, pytest.raises(SealBroken):
         records.read("Encounter", mine)
+
+
+def test_what_a_savepoint_undid_cannot_be_referred_to(store: Store, subject: str) -> None:
+    with store.act() as records:
+        savepoint = records._connection.begin_nested()
+        undone = make(records, encounter(subject))
+        savepoint.rollback()
+        with pytest.raises(Invalid):
+            records.create(note(subject, undone), entry=entry())
+
+
+def test_a_consent_is_stored_with_its_rules_or_not_at_all(store: Store, subject: str) -> None:
+    consent = {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{subject}"},
+        "policyRule": {"coding": [{"code": "OPTIN"}]},
+    }
+    with store.act() as records, pytest.raises(ValueError, match="rules"):
+        records.create(consent, entry=entry())
+
+
+def test_labels_once_given_only_rise(store: Store, subject: str) -> None:
+    secret = {"meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}]}}
+    sent = encounter(subject) | secret
+    low = Labels(Confidentiality.N, Family(0), Audience.TEAM)
+    store.put(sent, labels=Labels(Confidentiality.R, Family.SUD, Audience.TEAM))
+    with store.act() as records:
+        records.update(sent | {"status": "planned"}, entry=entry(), labels=low)
+        records.delete("Encounter", sent["id"], entry=entry())
+        records.update(sent | {"status": "planned"}, entry=entry(), labels=low)
+    with store.opener.read() as connection:
+        row = connection.execute(resource.select().where(resource.c.id == sent["id"])).one()
+    assert (row.conf, row.families) == (Confidentiality.R, Family.SUD)
+
+
+def test_what_nobody_had_labelled_can_be_labelled_lower(store: Store, subject: str) -> None:
+    sent = encounter(subject)
+    with store.act() as records:
+        records.create(sent, entry=entry(), id=sent["id"])  # unlabelled: R and everything
+        records.update(sent | {"status": "planned"}, entry=entry(), labels=NORMAL)
+    with store.opener.read() as connection:
+        row = connection.execute(resource.select().where(resource.c.id == sent["id"])).one()
+    assert (row.conf, row.families) == (Confidentiality.N, 0)
+
+
+def test_provenance_of_a_private_passage_is_as_private(store: Store, subject: str) -> None:
+    peer = store.put(practitioner())
+    store.put(team(subject, peer))
+    about = store.put(encounter(subject), labels=replace(NORMAL, audience=Audience.PRIVATE))
+    sent = {
+        "resourceType": "Provenance",
+        "target": [{"reference": f"Encounter/{about}"}],
+        "recorded": "2026-03-10T18:30:00Z",
+        "agent": [{"who": {"reference": f"Practitioner/{peer}"}}],
+    }
+    made = store.put(sent)
+    plain = {name: Ceiling() for name in ALL}
+    with store.reading(view(store.clock(), caseload(peer), ceilings=plain)) as records:
+        with pytest.raises(Absent):
+            records.read("Provenance", made)
+        assert records.read("Patient", subject)

@@ -88,7 +88,7 @@ def test_periods_and_timings_have_outer_limits() -> None:
     assert dates({"repeat": {"boundsPeriod": {"start": "2024"}}}, UTC) == (year.lo, OPEN_END)
     assert dates({"repeat": {"frequency": 1}}, UTC) is None
     assert dates({}, UTC) is None
-    assert dates(True, UTC) is None
+    assert dates(17, UTC) is None
     assert dates("2024-02-10T10:00:00Z", UTC, instant=True) == (
         at(2024, 2, 10, 10), at(2024, 2, 10, 10) + 1)  # fmt: skip
 
