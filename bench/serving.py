@@ -98,8 +98,11 @@ def settle(database: Database) -> None:
     engine = create_engine(
         make_url(database.url), isolation_level="AUTOCOMMIT"
     )  # a plain connection: nothing of the service's is measured here
-    statements = ("PRAGMA wal_checkpoint(TRUNCATE)",) if database.sqlite else ("VACUUM ANALYZE",
-                                                                                "CHECKPOINT")
+    statements = (
+        ("PRAGMA wal_checkpoint(TRUNCATE)",)
+        if database.sqlite
+        else ("VACUUM ANALYZE", "CHECKPOINT")
+    )
     for statement in statements:
         _run(engine, statement)
     engine.dispose()

@@ -31,6 +31,7 @@ from service.records import changes
 from service.records.directory import Directory
 from service.review.routes import router as review
 from service.settings import Settings, from_environment
+from service.sync.quarantine import router as quarantine
 from service.sync.routes import router as sync
 from service.vocabulary import Micros
 
@@ -110,6 +111,7 @@ def build(house: House) -> FastAPI:
     app.state.access = house.access
     app.include_router(identity.router(house.sign_in))
     app.include_router(sync, prefix="/sync/v1")
+    app.include_router(quarantine)
     app.include_router(review)
     app.include_router(fhir, prefix="/fhir")
     web.install(app)

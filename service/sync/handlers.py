@@ -1,7 +1,6 @@
 """What each operation type does, inside its own permitted act: notes decides, the act stores."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.access.act import Act
@@ -10,15 +9,10 @@ from service.notes import amendment, compose, oversight, session, states
 from service.notes.author import Author
 from service.records.document import parse
 from service.sync.operation import Operation
-from service.vocabulary import Micros, ResourceId
+from service.vocabulary import ResourceId
 
 Handler = Callable[[Act, Operation, Author], int]
 """Returns the version of the operation's entity."""
-FAST_CLOCK = timedelta(days=1)
-
-
-class Held(Invalid):
-    """Well-formed, yet not to be filed as it is: a supervisor decides."""
 
 
 def sign_session(act: Act, operation: Operation, author: Author) -> int:
@@ -27,7 +21,6 @@ def sign_session(act: Act, operation: Operation, author: Author) -> int:
         ResourceId(operation.entity.id), operation.occurred, operation.payload
     )
     _demand_new(operation)
-    _demand_past(signed.signed_at, act.at)
     act.records.read("Patient", signed.participant)  # on the caseload, or nothing is written
     if signed.location:
         _named(act, "Location", signed.location, "payload.location")
@@ -50,7 +43,6 @@ def append_note(act: Act, operation: Operation, author: Author) -> int:
     """note.append: an addendum; a note that came back with a question waits again."""
     addition = amendment.read_addition(ResourceId(operation.entity.id), operation.payload)
     _demand_new(operation)
-    _demand_past(addition.signed_at, act.at)
     note, _ = _current(act, "DocumentReference", addition.note)
     _create(act, amendment.appended(addition, note, author))
     for task, version in _open_tasks(act, addition.note):
@@ -62,7 +54,6 @@ def append_note(act: Act, operation: Operation, author: Author) -> int:
 def amend_note(act: Act, operation: Operation, author: Author) -> int:
     """note.amend: the old note superseded, its Task closed, the new one waits for a co-sign."""
     addition = amendment.read_addition(ResourceId(operation.entity.id), operation.payload)
-    _demand_past(addition.signed_at, act.at)
     note, version = _current(act, "DocumentReference", addition.note)
     old, records = amendment.amended(addition, note, author)
     act.update(old, if_match=_base(operation, version))
@@ -90,7 +81,6 @@ def note_in_error(act: Act, operation: Operation, author: Author) -> int:
 def log_attempt(act: Act, operation: Operation, author: Author) -> int:
     attempt = amendment.read_attempt(ResourceId(operation.entity.id), operation.payload)
     _demand_new(operation)
-    _demand_past(attempt.at, act.at)
     act.records.read("Patient", attempt.participant)
     _create(act, [amendment.attempted(attempt, author)])
     return 1
@@ -116,11 +106,6 @@ def _demand_new(operation: Operation) -> None:
 
 def _base(operation: Operation, version: int) -> int:
     return version if operation.base_version is None else operation.base_version
-
-
-def _demand_past(signed: datetime, at: Micros) -> None:
-    if signed - datetime.fromtimestamp(at / 1_000_000, UTC) > FAST_CLOCK:
-        raise Held("The tablet's clock cannot be right.")
 
 
 def _named(act: Act, type_: str, id_: ResourceId, path: str) -> tuple[dict[str, Any], int]:

@@ -6,19 +6,22 @@ was signed about them, so the operation has a second seal. Without a participant
 
 import base64
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
 
 from service.access.act import Act
-from service.errors import SealBroken
-from service.keys.keyring import Keyring
-from service.records import grounds
+from service.errors import Invalid
+from service.records import grounds, operations
 from service.sync.operation import Operation
-from service.vocabulary import HOUSE, PatientId, ResourceId
+from service.vocabulary import HOUSE, Micros, PatientId, ResourceId
 
-PLACE = "sync_operation.held"
+FAST_CLOCK = timedelta(days=1)
+
+
+class Held(Invalid):
+    """Not to be filed as it is, though nothing in it is wrong: a supervisor decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,23 @@ class HeldOperation:
     organisation: ResourceId
 
 
+def demand_past(operation: Operation, at: Micros) -> None:
+    """Raises Held for what was signed tomorrow. What cannot be read is the handler's to refuse."""
+    signed = operation.payload.get("signed_at", operation.payload.get("at"))
+    try:
+        ahead = datetime.fromisoformat(str(signed)) - datetime.fromtimestamp(at / 1_000_000, UTC)
+    except (ValueError, TypeError):
+        return
+    if ahead > FAST_CLOCK:
+        raise Held("The tablet's clock cannot be right.")
+
+
 def keep(act: Act, operation: Operation) -> dict[str, Any]:
     """For the operation's row: whose it is, and the sealed whole."""
-    patient = _about(act.connection, operation)
-    sealed = act.keyring.seal(
-        act.connection, patient=patient, type="Operation", id=operation.op_id, version=1,
-        body=msgspec.json.encode(operation), place=PLACE,
-    )  # fmt: skip
+    patient = _about(act, operation)
+    sealed = operations.hold(
+        act.connection, act.keyring, patient, operation.op_id, msgspec.json.encode(operation)
+    )
     return {
         "patient": patient,
         "practitioner": act.caller.practitioner,
@@ -46,16 +59,11 @@ def keep(act: Act, operation: Operation) -> dict[str, Any]:
     }
 
 
-def opened(
-    connection: Connection, keyring: Keyring, op_id: str, kept: dict[str, Any]
-) -> HeldOperation | None:
+def opened(act: Act, op_id: str, kept: dict[str, Any]) -> HeldOperation | None:
     """None once the participant has been erased."""
-    try:
-        body = keyring.open(
-            connection, patient=PatientId(kept["patient"]), type="Operation", id=op_id, version=1,
-            sealed=base64.b64decode(kept["sealed"]), place=PLACE,
-        )  # fmt: skip
-    except SealBroken:
+    sealed = base64.b64decode(kept["sealed"])
+    body = operations.held(act.connection, act.keyring, PatientId(kept["patient"]), op_id, sealed)
+    if body is None:
         return None
     return HeldOperation(
         msgspec.json.decode(body, type=Operation), PatientId(kept["patient"]),
@@ -63,12 +71,12 @@ def opened(
     )  # fmt: skip
 
 
-def _about(connection: Connection, operation: Operation) -> PatientId:
+def _about(act: Act, operation: Operation) -> PatientId:
     """The participant, if there is such a one here: nobody's key is made for a mistyped id."""
     payload = operation.payload
     named = (("Patient", payload.get("participant")), ("DocumentReference", payload.get("note")))
     for type_, id_ in named:
-        owner = grounds.owner(connection, type_, id_) if isinstance(id_, str) else None
+        owner = grounds.owner(act.connection, type_, id_) if isinstance(id_, str) else None
         if owner is not None:
             return owner
     return HOUSE

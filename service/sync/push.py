@@ -29,7 +29,7 @@ from service.errors import (
 from service.notes.author import Author, Program
 from service.records import operations
 from service.sync import held
-from service.sync.handlers import HANDLERS, Held
+from service.sync.handlers import HANDLERS
 from service.sync.operation import (
     MOST_NUMBER,
     OLDEST_SCHEMA,
@@ -39,7 +39,7 @@ from service.sync.operation import (
     is_op_id,
     is_uuid,
 )
-from service.vocabulary import Action, PatientId, ResourceId
+from service.vocabulary import Action, PatientId, Purpose, ResourceId
 
 TRIES = 5
 
@@ -73,12 +73,13 @@ class Push:
 
     def __init__(
         self, access: Access, presented: Presented, device: ResourceId,
-        sensitivities: tuple[str, ...],
+        sensitivities: tuple[str, ...], purpose: Purpose,
     ) -> None:  # fmt: skip
         self._access = access
         self._presented = presented
         self._device = device
         self._sensitivities = sensitivities
+        self._purpose = purpose
 
     def one(self, raw: dict[str, Any]) -> Result:
         """Never raises for what is wrong with the operation; raises when nothing can be stored."""
@@ -141,7 +142,7 @@ class Push:
         for left in reversed(range(TRIES)):
             try:
                 return self._tried(operation)
-            except (Absent, Gone, Held):
+            except (Absent, Gone, held.Held):
                 outcome = Result(operation.op_id, "quarantined")
             except StaleVersion as error:
                 if operation.base_version is None and left:
@@ -158,13 +159,16 @@ class Push:
     def _permit(self, operation: Operation | None = None) -> AbstractContextManager[Act]:
         """The entry says about whom, as far as the operation says so, even when it is refused."""
         if operation is None:
-            return self._access.permit(Action.SYNC_PUSH, self._presented, type="Encounter")
+            return self._access.permit(
+                Action.SYNC_PUSH, self._presented, type="Encounter", purpose=self._purpose
+            )
         participant = str(operation.payload.get("participant"))
         note = str(operation.payload.get("note"))
         return self._access.permit(
             Action.SYNC_PUSH, self._presented, type=operation.entity.type,
             id=note if is_uuid(note) else "",
             patient=PatientId(participant) if is_uuid(participant) else None,
+            purpose=self._purpose,
         )  # fmt: skip
 
     def _tried(self, operation: Operation) -> Result:
@@ -174,6 +178,7 @@ class Push:
                 return known
             if not self._ready(act, operation):
                 return Result(operation.op_id, "blocked")
+            held.demand_past(operation, act.at)
             version = HANDLERS[operation.type][1](act, operation, self._author(act, operation))
             result = Result(operation.op_id, "applied", version)
             self._record(act, operation, result)
@@ -239,10 +244,13 @@ def _rejected(op_id: str, issue: Issue) -> Result:
 
 def push(
     access: Access, presented: Presented, device: ResourceId, raw: tuple[dict[str, Any], ...],
-    sensitivities: tuple[str, ...],
+    sensitivities: tuple[str, ...], purpose: Purpose | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """An outcome per operation, in order. PeernotesError only when the whole push must wait."""
-    pusher = Push(access, presented, device, sensitivities)
+    """An outcome per operation, in order. PeernotesError only when the whole push must wait.
+
+    Logging a session is treatment, also for a supervisor who covers for a peer.
+    """
+    pusher = Push(access, presented, device, sensitivities, purpose or Purpose.TREAT)
     if not raw:
         pusher.nothing()
     return [pusher.one(each).wire() for each in raw]

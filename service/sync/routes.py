@@ -10,20 +10,23 @@ from fastapi.routing import APIRouter
 from service.errors import Malformed, TooLarge, UnsupportedMedia
 from service.sync.operation import MOST_BYTES, MOST_OPERATIONS, read_batch
 from service.sync.push import push
-from service.web import Body, Caller, Gate
+from service.web import Body, Caller, Claimed, Gate
 
 router = APIRouter(tags=["sync"])
 
 
 @router.post("/push")
-def push_operations(request: Request, caller: Caller, body: Body, access: Gate) -> Response:
+def push_operations(
+    request: Request, caller: Caller, body: Body, access: Gate, purpose: Claimed
+) -> Response:
     """200 whenever the batch could be read: the outcome of each operation is in `results`."""
     batch = read_batch(_inflated(body, request.headers.get("content-encoding", "")))
     if len(batch.operations) > MOST_OPERATIONS:
         raise TooLarge(f"At most {MOST_OPERATIONS} operations at once: halve the batch.")
     results = push(
-        access, caller, batch.device, batch.operations, request.app.state.settings.sensitivities
-    )
+        access, caller, batch.device, batch.operations,
+        request.app.state.settings.sensitivities, purpose,
+    )  # fmt: skip
     now = datetime.fromtimestamp(access.clock() / 1_000_000, UTC)
     answer = {
         "results": results,
