@@ -14,9 +14,9 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from service.audit.append import GroupCommit, append, initialise
+from service.audit.append import GroupCommit, append
 from service.audit.entry import Entry, Kind, Outcome, Position, Touched, canonical, parse
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger, initialise
 from service.audit.notary import Notary, create
 from service.audit.sequencer import sequence
 from service.database import engine as engines

@@ -17,9 +17,10 @@ from service import telemetry, web
 from service.access.caller import Tokens
 from service.access.enforce import Access, opener
 from service.access.token_keys import TokenKeys
-from service.audit.append import GroupCommit, Ledger
+from service.audit.groupcommit import GroupCommit
+from service.audit.log import Ledger
 from service.database import engine as engines
-from service.database.transactions import Transactions
+from service.database.opener import Opener
 from service.fhir.routes import router as fhir
 from service.identity import routes as identity
 from service.identity import signing
@@ -30,6 +31,7 @@ from service.records import changes
 from service.records.directory import Directory
 from service.review.routes import router as review
 from service.settings import Settings, from_environment
+from service.sync.quarantine import router as quarantine
 from service.sync.routes import router as sync
 from service.vocabulary import Micros
 
@@ -47,7 +49,7 @@ class House:
     """Everything that was opened at the start, for the application and the machine threads."""
 
     settings: Settings
-    transactions: Transactions
+    transactions: Opener
     keyring: Keyring
     ledger: Ledger
     lane: GroupCommit
@@ -109,6 +111,7 @@ def build(house: House) -> FastAPI:
     app.state.access = house.access
     app.include_router(identity.router(house.sign_in))
     app.include_router(sync, prefix="/sync/v1")
+    app.include_router(quarantine)
     app.include_router(review)
     app.include_router(fhir, prefix="/fhir")
     web.install(app)

@@ -26,9 +26,11 @@ from service.access.caller import Caller, Presented, Tokens
 from service.access.permit import Deny, Permit
 from service.access.policy import decide
 from service.access.viewing import subject_of, view_of
-from service.audit.append import GroupCommit, Ledger, append
+from service.audit.append import append
 from service.audit.entry import Entry, Kind, Outcome
-from service.database.engine import reason
+from service.audit.groupcommit import GroupCommit
+from service.audit.log import Ledger
+from service.database.faults import reason
 from service.database.ids import uuid7
 from service.database.opener import Opener
 from service.database.transactions import Transactions

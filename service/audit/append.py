@@ -9,36 +9,16 @@ What a commit whose outcome is unknown leaves is said by the streams: an entry o
 opens by naming it, its last acknowledged and its highest tried n (audit reference, section 2).
 """
 
-import hashlib
 from collections.abc import Sequence
-from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from service.audit.entry import Entry
 from service.audit.groupcommit import GroupCommit
-from service.audit.ingest import Ledger, row, write
-from service.audit.tables import ledger_log
-from service.errors import Malformed
-from service.vocabulary import Micros
+from service.audit.ingest import row, write
+from service.audit.log import Ledger
 
-__all__ = ["GroupCommit", "Ledger", "append", "initialise"]
-
-
-def initialise(connection: Connection, origin: str, at: Micros, *, log: int = 1) -> None:
-    """Make an empty log. Its origin, <host>/<tenant>/<generation>, is what the notary signs for."""
-    try:
-        _host, tenant, generation = origin.split("/")
-        tenant = str(UUID(tenant))
-        int(generation)
-    except ValueError as error:
-        raise Malformed("A ledger's origin is <host>/<tenant id>/<generation>.") from error
-    connection.execute(
-        insert(ledger_log).values(
-            log=log, tenant=tenant, origin=origin, opened=at, size=0,
-            root=hashlib.sha256().digest(), frontier=b"", min_index=0, state="open",
-        )
-    )  # fmt: skip
+__all__ = ["GroupCommit", "append"]
 
 
 def append(connection: Connection, ledger: Ledger, entries: Sequence[Entry]) -> list[bytes]:

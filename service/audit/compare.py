@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from service.audit.entry import Entry, Position, parse
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.tables import ledger_entry, ledger_leaf, ledger_log, ledger_pending
 from service.audit.tree import leaf_hash
 from service.errors import Tampered

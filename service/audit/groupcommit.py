@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from service.audit.entry import Entry
-from service.audit.ingest import Ledger, Row, write
+from service.audit.ingest import Row, write
+from service.audit.log import Ledger
 from service.audit.stream import BEATEN, Stream
 from service.database.opener import Opener
 from service.errors import Malformed, PeernotesError, Unavailable

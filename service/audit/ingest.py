@@ -5,25 +5,14 @@ sequencer and by the notary (audit reference, section 2). Used by append.py and 
 """
 
 import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, text
 
 from service.audit.entry import Entry, Position, canonical
+from service.audit.log import Ledger
 from service.audit.tables import ledger_entry, ledger_pending
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Which log, and the key that every leaf is authenticated with before it is in the tree."""
-
-    log: int
-    ingest_key: bytes
-
-    def mac(self, leaf: bytes) -> bytes:
-        return hmac.digest(self.ingest_key, leaf, "sha256")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from service.audit.entry import ORIGIN, Kind, Position, place
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.tables import ledger_entry, ledger_pending, ledger_stream
 from service.audit.tree import leaf_hash
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from service.audit.checkpoint import Checkpoint, sign
 from service.audit.compare import authentic, sequenced
 from service.audit.entry import ORIGIN, Kind
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.memory import Memory, create, held, load, load_key, save, verifier_key
 from service.audit.tables import ledger_checkpoint, ledger_log, ledger_tile
 from service.audit.tiles import Tile, TileTree, extend

@@ -15,8 +15,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.audit.entry import ORIGIN, Kind
-from service.audit.ingest import Ledger, row, write
+from service.audit.ingest import row, write
 from service.audit.intake import Round, Taken, follow, take
+from service.audit.log import Ledger
 from service.audit.stream import event
 from service.audit.tables import (
     ledger_leaf,

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from service.audit.entry import ORIGIN, Entry, Kind, Outcome, Position
-from service.audit.ingest import Ledger, Row, row
+from service.audit.ingest import Row, row
+from service.audit.log import Ledger
 from service.database.ids import uuid7
 from service.vocabulary import Action, EntryId, Micros
 

@@ -8,10 +8,10 @@ from typing import Any
 from service.access.enforce import opener
 from service.app import LOG, clock
 from service.audit import search, verify
-from service.audit.append import Ledger
 from service.audit.checkpoint import Policy
 from service.audit.compare import compare
 from service.audit.crosscheck import crosscheck
+from service.audit.log import Ledger
 from service.cli.offline import policy
 from service.database import engine as engines
 from service.keys.keyring import start

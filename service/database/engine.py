@@ -1,7 +1,7 @@
 """Builds the engine, and refuses a database that would lose an acknowledged commit.
 
 Never logs parameters: they are a person's data (`hide_parameters`), and the driver's own DETAIL
-lines are kept out of errors by `reason`.
+lines are kept out of errors by `faults.reason`.
 """
 
 import sqlite3
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.errors import Unavailable
@@ -84,9 +83,3 @@ def demand_durability(connection: Connection) -> None:
         if connection.exec_driver_sql(f"SHOW {setting}").scalar() in wrong:
             raise Unavailable(f"PostgreSQL runs with {setting} too weak: an acknowledged note"
                               f" could be lost. Set {setting}=on.")  # fmt: skip
-
-
-def reason(error: DBAPIError) -> str:
-    """What may be logged of a database error: its class and SQLSTATE, never its values."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
-    return f"{type(error.orig).__name__}:{state}"

@@ -1,5 +1,6 @@
 """HTTP forms of stored resources: ETag, Last-Modified, Prefer, negotiated formats, links."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -55,22 +56,29 @@ def one(request: Request, stored: Stored, notice: Notice | None) -> Response:
     return Response(stored.body, 200, headers, FHIR_JSON)
 
 
-def written(request: Request, result: Written) -> Response:
-    """201 or 200, with what `Prefer: return=` asks for."""
+def written(request: Request, result: Written, warnings: Sequence[Issue] = ()) -> Response:
+    """201 or 200, with what `Prefer: return=` asks for.
+
+    Warnings (a consent whose form is incomplete) are in the OperationOutcome if that was asked for,
+    and counted in a header always.
+    """
     stored = result.stored
     status = 201 if result.created else 200
     headers = version_headers(stored)
     headers["location"] = f"{base_of(request)}/{stored.type}/{stored.id}/_history/{stored.version}"
+    if warnings:
+        headers["x-warnings"] = str(len(warnings))
     prefer = request.headers.get("prefer", "")
     if "return=minimal" in prefer:
         return Response(b"", status, headers)
     if "return=OperationOutcome" in prefer:
-        return Response(operation_outcome_of_success(), status, headers, FHIR_JSON)
+        outcome = (
+            operation_outcome(*warnings, severity="warning")
+            if warnings
+            else operation_outcome(SUCCESS, severity="information")
+        )
+        return Response(outcome, status, headers, FHIR_JSON)
     return Response(stored.body, status, headers, FHIR_JSON)
-
-
-def operation_outcome_of_success() -> bytes:
-    return operation_outcome(SUCCESS, severity="information")
 
 
 def version_headers(stored: Stored) -> dict[str, str]:

@@ -27,7 +27,7 @@ def create(
     resource.pop("id", None)  # the server chooses (http.html#create)
     with access.permit(Action.CREATE, caller, type=type_, purpose=purpose) as act:
         result = act.create(resource)
-    return written(request, result)
+    return written(request, result, act.warnings)
 
 
 @router.put("/{type_}/{id_}", openapi_extra=BODY, responses=CREATED)
@@ -45,7 +45,7 @@ def update(
     if_match = version_named(request.headers.get("if-match"))
     with access.permit(Action.UPDATE, caller, type=type_, id=id_, purpose=purpose) as act:
         result = act.update(resource, if_match=if_match)
-    return written(request, result)
+    return written(request, result, act.warnings)
 
 
 def _resource(type_: str, body: bytes) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def answer_revoke(house: House, form: Mapping[str, str]) -> Answer:
             return Answer(200, {})
         if found.client != holder:
             return Answer(200, {}) if desk.work else refusal("invalid_client")
-        work = desk.begin(found.principal, found.client)
+        work = desk.start_work(found.principal, found.client)
         families.revoke(work.connection, found.id, found.until)
     return Answer(200, {})
 

@@ -71,7 +71,7 @@ class Desk(AuthorizationServer):
         self.register_grant(Backend)
         self.register_grant(Refresh)
 
-    def begin(self, agent: str, client: str) -> Work:
+    def start_work(self, agent: str, client: str) -> Work:
         """Open the one unit of work of this request, or go on with it."""
         if self.work is None:
             work = self.house.gate.work(self._action, agent=agent, client=client)
@@ -84,7 +84,7 @@ class Desk(AuthorizationServer):
         return self._named
 
     def _proved(self, client: Client, once: Once) -> bool:
-        work = self.begin(client.principal, client.id)
+        work = self.start_work(client.principal, client.id)
         row = {"issuer": once.issuer, "token": once.token, "until": once.until}
         return insert_once(work.connection, seen_assertion, row)
 
@@ -101,7 +101,7 @@ class Desk(AuthorizationServer):
         granted = client.get_allowed_scope(scope or "")
         if not granted:
             raise InvalidScopeError
-        work = self.begin(user.principal if user else client.principal, client.id)
+        work = self.start_work(user.principal if user else client.principal, client.id)
         self.house.token_keys.refresh(work.connection, work.at)
         self.house.tidying.run(work.connection, work.at)
         if user is not None:
@@ -127,7 +127,7 @@ class Desk(AuthorizationServer):
             self.work.refuse(reason)
         elif isinstance(error, InvalidClientError) and "client_assertion" in request.form:
             name = self._named.id if self._named else ""
-            self.begin("", name).refuse(reason if name else "unknown-client")
+            self.start_work("", name).refuse(reason if name else "unknown-client")
         return refusal(code if code in DESCRIPTIONS else "invalid_request")
 
 
@@ -160,7 +160,7 @@ class Refresh(RefreshTokenGrant):
         desk: Desk = self.server
         with desk.house.opener.read() as connection:
             known = families.look_up(connection, refresh_token)
-        work = desk.begin(known.principal if known else "", OWN_APP)
+        work = desk.start_work(known.principal if known else "", OWN_APP)
         found = families.claim(work.connection, refresh_token, OWN_APP, work.at)
         if isinstance(found, Refused):
             raise Spent(found.value)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from service.database.engine import reason
+from service.database.faults import reason
 from service.database.opener import Opener
 from service.errors import Conflict
 from service.jobs import queue

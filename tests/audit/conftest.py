@@ -8,9 +8,8 @@ from uuid import uuid4
 import pytest
 from hands import ORIGIN, PATIENT, STAFF, Log, Make
 
-from service.audit.append import initialise
 from service.audit.entry import Entry, Kind, Outcome, Touched
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger, initialise
 from service.audit.notary import Notary, create
 from service.database.ids import uuid7
 from service.database.transactions import Transactions

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.audit.append import GroupCommit, append
 from service.audit.entry import Entry, Kind, Outcome, Touched
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.notary import Notary
 from service.audit.sequencer import sequence
 from service.database import engine as engines

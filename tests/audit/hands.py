@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from service.audit.append import GroupCommit, append
 from service.audit.checkpoint import Checkpoint
 from service.audit.entry import Entry
-from service.audit.ingest import Ledger
+from service.audit.log import Ledger
 from service.audit.notary import Notary
 from service.audit.sequencer import sequence
 from service.audit.tiles import Tile, TileTree, extend

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 
 from service.audit import groupcommit
-from service.audit.append import GroupCommit, append, initialise
+from service.audit.append import GroupCommit, append
 from service.audit.entry import Entry, Kind, parse
+from service.audit.log import initialise
 from service.database.transactions import Transactions
 from service.errors import Malformed, Unavailable
 from service.vocabulary import Micros
