@@ -123,7 +123,9 @@ async def _drive(port: int, requests: Iterator[bytes], seconds: float) -> Run:
     ends = [loop.create_future() for _ in range(CONNECTIONS)]
     for end in ends:
         await loop.create_connection(
-            lambda end=end: Connection(tally, end), "127.0.0.1", port  # type: ignore[misc]
+            lambda end=end: Connection(tally, end),
+            "127.0.0.1",
+            port,  # type: ignore[misc]
         )
     async with asyncio.timeout(seconds + PATIENCE):
         await asyncio.gather(*ends)

@@ -89,15 +89,13 @@ def sessions(peers: tuple[Token, ...], people: int, seed: int) -> Iterator[bytes
         yield _request("POST", "/sync/v1/push", token, body, "application/json")
 
 
-def _signed_session(
-    chance: random.Random, who: int, number: int, user: str
-) -> dict[str, object]:
+def _signed_session(chance: random.Random, who: int, number: int, user: str) -> dict[str, object]:
     """One team note about one goal, the participant agreed: five records in one commit."""
     encounter, note = (str(UUID(int=chance.getrandbits(128), version=4)) for _ in "en")
     end = datetime(2026, 10, 1, 10, tzinfo=UTC) + timedelta(minutes=number % 40_000)
     start = end - timedelta(minutes=30)
     operation: dict[str, object] = {
-        "op_id": uuid7(Micros(time.time_ns() // 1000)),  # noqa: TID251 (a tablet's own clock)
+        "op_id": uuid7(Micros(time.time_ns() // 1000)),
         "type": "session.sign",
         "schema": 1,
         "entity": {"type": "Encounter", "id": encounter},

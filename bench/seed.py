@@ -55,9 +55,7 @@ def grow(house: House, first: int, last: int, people: int, told: Callable[[int],
     Notary(house.transactions, house.ledger, house.settings.notary_dir, clock).step()
 
 
-def _store(
-    house: House, resources: Iterable[town.Resource], told: Callable[[int], None]
-) -> None:
+def _store(house: House, resources: Iterable[town.Resource], told: Callable[[int], None]) -> None:
     waiting = iter(resources)
     while batch := list(islice(waiting, BATCH)):
         with house.access.operate(Action.IMPORT, OPERATOR) as act:

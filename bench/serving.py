@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
 Running = AbstractContextManager["Server"]
 SERVICE = ("-c", "from service.cli.main import main; main(['run'])")
-FLOOR = ("-m", "uvicorn", "--factory", "bench.floor:create", "--no-access-log", "--no-server-header",
-         "--log-level", "warning")  # fmt: skip
+FLOOR = ("-m", "uvicorn", "--factory", "bench.floor:create", "--no-access-log",
+         "--no-server-header", "--log-level", "warning")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,11 @@ def settle(database: Database) -> None:
     engine = create_engine(
         make_url(database.url), isolation_level="AUTOCOMMIT"
     )  # a plain connection: nothing of the service's is measured here
-    statements = ("PRAGMA wal_checkpoint(TRUNCATE)",) if database.sqlite else ("VACUUM ANALYZE",
-                                                                                "CHECKPOINT")
+    statements = (
+        ("PRAGMA wal_checkpoint(TRUNCATE)",)
+        if database.sqlite
+        else ("VACUUM ANALYZE", "CHECKPOINT")
+    )
     for statement in statements:
         _run(engine, statement)
     engine.dispose()
