@@ -33,6 +33,7 @@ from service.records import changes
 from service.records.directory import Directory
 from service.review.routes import router as review
 from service.settings import Settings, from_environment
+from service.sync.quarantine import router as quarantine
 from service.sync.routes import router as sync
 from service.vocabulary import Micros
 
@@ -113,8 +114,8 @@ def build(house: House) -> FastAPI:
     app.state.tokens = house.tokens
     app.state.access = house.access
     app.state.threads = threads
-    lay(app, (identity.router(house.sign_in), ""), (sync, "/sync/v1"), (review, ""),
-        (fhir, "/fhir"))  # fmt: skip
+    lay(app, (identity.router(house.sign_in), ""), (sync, "/sync/v1"), (quarantine, ""),
+        (review, ""), (fhir, "/fhir"))  # fmt: skip
     web.install(app)
     return app
 

@@ -190,7 +190,9 @@ class _Answer:
                 return
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", []), *_headers(self._path)]
+            given = list(message.get("headers", []))
+            names = {name for name, _ in given}
+            message["headers"] = given + [h for h in _headers(self._path) if h[0] not in names]
         await self._send(message)
 
     def _covered(self, status: int) -> bool:

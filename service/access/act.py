@@ -7,14 +7,15 @@ that what a Consent says takes effect in the same transaction that stores it (de
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Row
 
 from service.access.caller import Caller
-from service.access.permit import Basis, OwnRecord, Permit
+from service.access.log import Log
+from service.access.permit import Basis, Permit
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.form import faults
@@ -111,17 +112,10 @@ class Act:
         ]
         return page
 
-    def log_of(self, patient: PatientId | None) -> PatientId | None:
-        """Whose part of the ledger is read, None for all of it: a participant's is the own alone.
-
-        The refusal depends on the id asked for, on no record.
-        """
-        reach = self.permit.reach
-        if not isinstance(reach, OwnRecord):
-            return patient
-        if patient not in (None, reach.patient):
-            raise Forbidden("A participant reads the log of the own record.")
-        return reach.patient
+    @property
+    def log(self) -> Log:
+        """The ledger's entries, as far as this caller may read them."""
+        return Log.of(self.connection, self.view.reach)
 
     @property
     def _holder(self) -> pages.Holder:
@@ -152,6 +146,14 @@ class Act:
     def delete(self, type: str, id: ResourceId, *, if_match: int | None = None) -> Written:
         entry = self._entry()
         return self._noted(self.records.delete(type, id, entry=entry, if_match=if_match), entry)
+
+    def file_for(self, author: ResourceId) -> None:
+        """From here on what is written is this author's: a supervisor lets in what they signed.
+
+        Called before anything is read or written, for the act's hands on the store are new ones.
+        """
+        self.view = replace(self.view, author=author)
+        self.records = Records(self.connection, self.keyring, self.view, self.at, self.zone)
 
     def _keep_what_was_signed(self, resource: dict[str, Any]) -> None:
         try:
@@ -224,9 +226,10 @@ class Act:
             if entry is None and met.patient == self.about and self.action is not Action.IMPORT:
                 entry = self._own
             touched[entry, met.patient].append(Touched(met.type, met.id, met.version, met.digest))
-        if not touched:
-            return [self._said(self.about, (), EntryId(uuid7(self.at)))]
         said = []
+        if not any(patient == self.about or self.about is None for _, patient in touched):
+            # About somebody, though nothing of theirs was met: so much is said as well.
+            said.append(self._said(self.about, (), EntryId(uuid7(self.at))))
         for (entry, patient), records in touched.items():
             about = None if patient == HOUSE else patient
             for start in range(0, len(records), MOST_TOUCHED):

@@ -1,12 +1,12 @@
-"""Reads an export directory and stores it in batches; knows where it was when it is run again.
+"""Stores an export in batches, each one commit with its ledger entries; goes on where it stopped.
 
-Referenced types come first. A line whose reference does not resolve yet is tried once more at the
-end, so references within a type and cycles between types load as well.
+A batch of new records is stored as one attempt, which is quickest. If that fails, for a faulty
+line or because some are here already, its lines are stored one by one, and a faulty line is
+refused alone. A line whose reference does not resolve yet waits for the others and is tried again
+as long as that helps, so references to later lines and files load as well.
 """
 
-import gzip
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,24 +17,23 @@ from typing import Any
 from service.access.act import Act
 from service.access.caller import Caller
 from service.access.enforce import Access
-from service.errors import Invalid, PeernotesError, Unavailable
-from service.records.document import encode, parse
+from service.cli.journal import Journal
+from service.cli.names import Conditional
+from service.cli.sources import Line, Unreadable, files, lines
+from service.errors import Conflict, Invalid, Issue, PeernotesError, Unavailable
+from service.records.changes import horizon
+from service.records.document import parse
 from service.vocabulary import (
     STORED_TYPES,
     Action,
     Micros,
     Purpose,
     Relation,
+    ResourceId,
     Role,
 )
 
 BATCH = 200
-ORDER = (
-    "Organization", "Location", "Practitioner", "PractitionerRole", "Questionnaire", "Patient",
-    "RelatedPerson", "CareTeam", "Encounter", "Condition", "Goal", "CarePlan", "ServiceRequest",
-    "Observation", "QuestionnaireResponse", "DocumentReference", "Binary", "Communication", "Flag",
-    "Task", "Provenance", "Consent",
-)  # fmt: skip
 OPERATOR = Caller(
     principal="00000000-0000-4000-8000-000000000001", client="peernotes-import", role=Role.EHR,
     relation=Relation.INSIDE, organisation=None, practitioner=None, patient=None,
@@ -42,10 +41,17 @@ OPERATOR = Caller(
     expires=Micros(2**62),
 )  # fmt: skip
 """The command line itself: it holds the keyring, so it needs no token; the ledger names it."""
+NOT_OURS = Issue(
+    "conflict", "The record here differs: change a Consent, CareTeam or DocumentReference through"
+    " /fhir with If-Match; an import does not.",
+)  # fmt: skip
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
+    """Why a line was refused; never what it holds."""
+
     file: str
     line: int
     code: str
@@ -60,159 +66,145 @@ class Fault:
 class Tally:
     stored: int = 0
     unchanged: int = 0
+    refused: int = 0
     faults: list[Fault] = field(default_factory=list)
     not_kept: Counter[str] = field(default_factory=Counter)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    file: str
-    number: int
-    body: bytes
-
-
 class Intake:
-    """One run over one directory. `journal` is where finished batches are noted."""
+    """One run over one directory; `notes` is the folder where finished batches are noted."""
 
-    def __init__(self, access: Access, directory: Path, journal: Path) -> None:
+    def __init__(
+        self, access: Access, directory: Path, notes: Path, *, again: bool = False
+    ) -> None:
         self._access = access
         self._directory = directory
-        self._files = sorted(_files(directory), key=_rank)
-        journal.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
-        self._journal = journal / f"{name}.json"
-        self._done: dict[str, Any] = (
-            json.loads(self._journal.read_text()) if self._journal.exists() else {}
-        )
+        self._files = {str(path.relative_to(directory)): path for path in files(directory)}
+        name = hashlib.sha256(f"{access.observer} {directory.resolve()}".encode()).hexdigest()[:16]
+        with access.published() as connection:
+            self._journal = Journal(notes / f"{name}.json", horizon(connection), again=again)
+        self._conditional = Conditional()
         self._later: list[Line] = []
+        self._new = True
         self.tally = Tally()
 
     def count(self) -> int:
-        return sum(1 for path in self._files for _ in _lines(path, path.name))
+        return sum(_length(path, name) for name, path in self._files.items())
 
     def work(self) -> Iterator[tuple[str, int]]:
         """Yields a file's name and how many lines were dealt with, batch by batch."""
-        for path in self._files:
-            name = str(path.relative_to(self._directory))
-            stamp = [path.stat().st_size, path.stat().st_mtime_ns]
-            lines = _lines(path, name)
-            begun = self._done.get(name, {})
-            skip = begun.get("lines", 0) if begun.get("stamp") == stamp else 0
-            passed = len(list(islice(lines, skip)))
-            self.tally.unchanged += passed
-            yield name, passed
-            while batch := list(islice(lines, BATCH)):
-                waiting = self._store(batch, final=False)
-                skip += len(batch)
-                if not waiting and not self._later:
-                    self._note(name, stamp, skip)
-                yield name, len(batch)
-        later, self._later = self._later, []
-        for start in range(0, len(later), BATCH):
-            self._store(later[start : start + BATCH], final=True)
+        for name, path in self._files.items():
+            try:
+                yield from self._file(name, path)
+            except Unreadable as error:
+                self.tally.refused += 1
+                self.tally.faults.append(Fault(name, 0, "incomplete", "", str(error)))
+        while waiting := self._later:
+            self._later = []
+            for start in range(0, len(waiting), BATCH):
+                self._store(waiting[start : start + BATCH])
+            if len(self._later) == len(waiting):
+                break
+        for start in range(0, len(waiting), BATCH):
+            self._store(waiting[start : start + BATCH], final=True)
 
-    def _store(self, batch: list[Line], *, final: bool) -> bool:
-        """One commit. True if a line has to wait for a record that is not here yet."""
+    def _file(self, name: str, path: Path) -> Iterator[tuple[str, int]]:
+        seen = self._journal.open(name, path)
+        self.tally.not_kept += seen.not_kept
+        passed = seen.lines - len(seen.again)
+        self.tally.unchanged += passed - seen.not_kept.total()
+        yield name, passed
+        waiting = (line for line in lines(path, name) if seen.deals_with(line.place))
+        while batch := list(islice(waiting, BATCH)):
+            self._store(batch)
+            yield name, len(batch)
+
+    def _store(self, batch: list[Line], *, final: bool = False) -> None:
+        """One commit, then one note."""
         resources = [(line, resource) for line in batch if (resource := self._read(line))]
-        waiting = False
         if not resources:
-            return waiting
+            with self._access.published() as connection:
+                self._journal.save(batch, horizon(connection))
+            return
         with self._access.operate(Action.IMPORT, OPERATOR) as act:
-            for line, resource in resources:
-                waiting |= not self._one(act, line, resource, final=final)
-        return waiting
+            if not (self._new and self._together(act, resources)):
+                alone = [self._alone(act, line, one, final=final) for line, one in resources]
+                self._new = all(alone)
+            reached = horizon(act.connection)
+        self._journal.save(batch, reached)
 
-    def _one(self, act: Act, line: Line, resource: dict[str, Any], *, final: bool) -> bool:
+    def _together(self, act: Act, resources: list[tuple[Line, Json]]) -> bool:
+        """All of them, each for the first time, or none."""
         try:
             with act.attempt():
-                written = act.update(resource)
+                for line, resource in resources:
+                    literal = self._conditional.followed(act, line.body, resource)
+                    id_ = ResourceId(str(resource.get("id")))
+                    if not act.create(literal, id=id_).changed:
+                        raise Conflict("Not new.")
         except Unavailable:
             raise
-        except Invalid as error:
-            if not final and any(
-                "reference" in issue.code or "not-found" in issue.code for issue in error.issues
-            ):
-                self._later.append(line)
-                return False
-            self._refuse(line, error)
-        except PeernotesError as error:
-            self._refuse(line, error)
-        else:
-            self.tally.stored += written.changed
-            self.tally.unchanged += not written.changed
+        except PeernotesError:
+            return False
+        self.tally.stored += len(resources)
+        for line, _ in resources:
+            self._journal.settle(line)
         return True
 
-    def _read(self, line: Line) -> dict[str, Any] | None:
+    def _alone(self, act: Act, line: Line, resource: Json, *, final: bool) -> bool:
+        """Whether it was stored, for the first time."""
+        try:
+            with act.attempt():
+                written = act.update(self._conditional.followed(act, line.body, resource))
+        except Unavailable:
+            raise
+        except PeernotesError as error:
+            if not final and _waits(error):
+                self._later.append(line)
+                self._journal.keep(line)
+            else:
+                self._refuse(line, error)
+            return False
+        self.tally.stored += written.changed
+        self.tally.unchanged += not written.changed
+        self._journal.settle(line)
+        return written.created
+
+    def _read(self, line: Line) -> Json | None:
         try:
             resource = parse(line.body)
-            type_ = str(resource.get("resourceType"))
-            if type_ not in STORED_TYPES:
-                self.tally.not_kept[type_ if type_.isalpha() else "unknown"] += 1
-                return None
+            type_ = resource.get("resourceType")
         except PeernotesError as error:
             self._refuse(line, error)
             return None
-        return resource
+        if type_ in STORED_TYPES:
+            return resource
+        named = type_ if isinstance(type_, str) and type_.isalpha() else "unknown"
+        self.tally.not_kept[named] += 1
+        self._journal.pass_over(line, named)
+        return None
 
     def _refuse(self, line: Line, error: PeernotesError) -> None:
+        self._journal.keep(line)
+        self.tally.refused += 1
+        issues = [NOT_OURS if "If-Match" in one.diagnostics else one for one in error.issues]
         self.tally.faults += [
             Fault(line.file, line.number, issue.code, issue.expression or "", issue.diagnostics)
-            for issue in error.issues
+            for issue in issues
         ]
 
-    def _note(self, name: str, stamp: list[int], lines: int) -> None:
-        """Durable only after the batch was: a lost note costs time, never a record."""
-        self._done[name] = {"stamp": stamp, "lines": lines}
-        scratch = self._journal.with_suffix(".new")
-        scratch.write_text(json.dumps(self._done))
-        scratch.replace(self._journal)
+
+def _waits(error: PeernotesError) -> bool:
+    """What it names may come later in the export."""
+    return isinstance(error, Invalid) and any(each.code == "not-found" for each in error.issues)
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    for path in directory.rglob("*"):
-        if path.name.endswith((".ndjson", ".ndjson.gz", ".json")) and path.is_file():
-            yield path
-
-
-def _rank(path: Path) -> tuple[int, str]:
-    type_ = path.name.split(".")[0]
-    return (ORDER.index(type_) if type_ in ORDER else len(ORDER), str(path))
-
-
-def _lines(path: Path, name: str) -> Iterator[Line]:
-    if path.suffix == ".json":
-        yield from _bundle(path, name)
-        return
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, body in enumerate(file, start=1):
-            if body.strip():
-                yield Line(name, number, body)
-
-
-def _bundle(path: Path, name: str) -> Iterator[Line]:
-    """The entries of a Bundle, `urn:uuid:` references made literal; numbered from 1."""
+def _length(path: Path, name: str) -> int:
+    """For the progress bar; a file that breaks off counts as far as it can be read."""
+    count = 0
     try:
-        bundle = parse(path.read_bytes(), limit=512 * 1024 * 1024)
-    except PeernotesError:
-        yield Line(name, 1, b"not a bundle")
-        return
-    entries = [entry for entry in bundle.get("entry", []) if "resource" in entry]
-    names = {
-        entry["fullUrl"]: f"{entry['resource']['resourceType']}/{entry['resource']['id']}"
-        for entry in entries
-        if str(entry.get("fullUrl", "")).startswith("urn:uuid:") and "id" in entry["resource"]
-    }
-    ranked = sorted(
-        enumerate(entries, start=1),
-        key=lambda pair: (
-            ORDER.index(type_)
-            if (type_ := pair[1]["resource"].get("resourceType")) in ORDER
-            else len(ORDER)
-        ),
-    )
-    for number, entry in ranked:
-        body = encode(entry["resource"])
-        for urn, literal in names.items():
-            if urn.encode() in body:
-                body = body.replace(f'"{urn}"'.encode(), f'"{literal}"'.encode())
-        yield Line(name, number, body)
+        for _ in lines(path, name):
+            count += 1
+    except Unreadable:
+        pass
+    return count

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service.app import House, open_house
 from service.cli import setup
 from service.cli.intake import Intake, Tally
+from service.cli.sources import files
 from service.settings import Settings
 
 
@@ -30,26 +31,35 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for i
     parser.add_argument(
         "--report", type=Path, help="where refused lines are listed (default: DATA_DIR/import.tsv)"
     )
+    parser.add_argument(
+        "--again", action="store_true", help="look at every line, whatever an earlier run noted"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace, settings: Settings) -> int:
-    if not arguments.directory.is_dir():
-        raise ValueError(f"{arguments.directory} is not a directory: give the export's folder.")
+    directory: Path = arguments.directory
+    report: Path = arguments.report or settings.data_dir / "import.tsv"
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory: give the folder of the export.")
+    if not files(directory):
+        raise ValueError(f"{directory} holds no .ndjson, .ndjson.gz or .json file.")
+    if arguments.report and not report.absolute().parent.is_dir():
+        raise ValueError(f"The report's folder {report.parent} is not there: make it first.")
     setup.prepare(settings)
     house = open_house(settings)
     try:
-        tally = load(house, arguments.directory, Console(stderr=True))
+        tally = load(house, directory, Console(stderr=True), again=arguments.again)
     finally:
         house.close()
-    report = arguments.report or settings.data_dir / "import.tsv"
     report.write_text("".join(f"{fault}\n" for fault in tally.faults))
     _tell(tally, report)
     return 1 if tally.faults else 0
 
 
-def load(house: House, directory: Path, console: Console) -> Tally:
-    intake = Intake(house.access, directory, house.settings.data_dir / "import")
+def load(house: House, directory: Path, console: Console, *, again: bool = False) -> Tally:
+    notes = house.settings.data_dir / "import"
+    intake = Intake(house.access, directory, notes, again=again)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=console,
@@ -61,7 +71,7 @@ def load(house: House, directory: Path, console: Console) -> Tally:
 
 
 def _tell(tally: Tally, report: Path) -> None:
-    print(f"{tally.stored} stored, {tally.unchanged} already here, {len(tally.faults)} refused.")
+    print(f"{tally.stored} stored, {tally.unchanged} already here, {tally.refused} refused.")
     for type_, count in sorted(tally.not_kept.items()):
         print(f"{count} {type_}: a type that peernotes does not keep; passed over.")
     if tally.faults:

@@ -1,7 +1,9 @@
 """`peernotes run`: set up if this is the first time, then serve."""
 
+import errno
 import ipaddress
 import resource
+import socket
 from argparse import Namespace
 from typing import Any
 
@@ -14,7 +16,7 @@ from service.audit.notary import Notary
 from service.audit.sequencer import Sequencer
 from service.cli import setup
 from service.cli.demo_data import load
-from service.errors import KeysRefused
+from service.errors import KeysRefused, Unavailable
 from service.settings import Settings
 
 EXAMPLE = "Example: PEERNOTES_DATABASE_URL=postgresql:///peernotes peernotes run"
@@ -33,6 +35,7 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for i
 
 def run(_arguments: Namespace, settings: Settings) -> int:
     refuse_unsafe(settings)
+    demand_port(settings.host, settings.port)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold open records
     telemetry.configure(settings.log_level)
     console = Console(stderr=True)
@@ -52,10 +55,12 @@ def serve(settings: Settings, house: House) -> None:
     """One process with the ledger's machines as threads, or several workers under a parent that
     runs the machines.
     """
-    sequencer = Sequencer(house.transactions, house.ledger, clock)
-    notary = Notary(house.transactions, house.ledger, settings.notary_dir, clock)
-    sequencer.start()
-    notary.start()
+    machines: list[Sequencer | Notary] = []
+    if settings.machines:
+        machines.append(Sequencer(house.transactions, house.ledger, clock))
+        machines.append(Notary(house.transactions, house.ledger, settings.notary_dir, clock))
+    for machine in machines:
+        machine.start()
     options: dict[str, Any] = {
         "host": settings.host, "port": settings.port, "access_log": False, "server_header": False,
         "log_level": "warning", "timeout_graceful_shutdown": 10, "limit_concurrency": 2000,
@@ -66,8 +71,8 @@ def serve(settings: Settings, house: House) -> None:
         else:
             uvicorn.run("service.app:create", factory=True, workers=settings.workers, **options)
     finally:
-        notary.close()
-        sequencer.close()
+        for machine in reversed(machines):
+            machine.close()
         house.close()
 
 
@@ -88,6 +93,25 @@ def refuse_unsafe(settings: Settings) -> None:
                               " PEERNOTES_DATA_DIR.")  # fmt: skip
     if settings.workers > 1 and settings.sqlite:
         raise KeysRefused("SQLite has one writer: leave PEERNOTES_WORKERS at 1, or use PostgreSQL.")
+
+
+def demand_port(host: str, port: int) -> None:
+    """Say so before anything is made, rather than after everything was opened."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        why = (
+            "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        )
+        raise Unavailable(
+            f"Port {port} of {host} {why}: stop the other program, or set PEERNOTES_PORT or"
+            " PEERNOTES_HOST."
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:

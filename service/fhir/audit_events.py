@@ -1,7 +1,5 @@
 """AuditEvent: the ledger as FHIR, rendered from its entries; read and search only (design D5)."""
 
-from dataclasses import replace
-
 import msgspec
 from fastapi import Request, Response
 
@@ -18,7 +16,14 @@ from service.records.values import Prefix, is_id, reference, span
 from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose
 from service.web import FHIR_JSON
 
-KNOWN = {"patient", "agent", "outcome", "date", "_count", "_before", "_id", "_format"}
+PARAMETERS = {
+    "_id": "token",
+    "patient": "reference",
+    "agent": "reference",
+    "outcome": "token",
+    "date": "date",
+}
+KNOWN = {*PARAMETERS, "_count", "_before", "_format"}
 MOST = 500
 Parameters = list[tuple[str, str]]
 
@@ -29,8 +34,8 @@ def read(
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", id=id_, purpose=purpose
     ) as act:
-        found = ledger.by_id(act.connection, EntryId(id_)) if is_id(id_) else None
-        if found is None or act.log_of(None) not in (None, found.entry.patient):
+        found = act.log.by_id(EntryId(id_)) if is_id(id_) else None
+        if found is None:
             raise Absent("There is no such entry.")
     return Response(_rendered(request, found).body, 200, None, FHIR_JSON)
 
@@ -44,13 +49,12 @@ def search(
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", patient=criteria.patient, purpose=purpose
     ) as act:
-        whose = act.log_of(criteria.patient)
         wanted = dict(parameters).get("_id")
         if wanted is not None:
-            one = ledger.by_id(act.connection, EntryId(wanted)) if is_id(wanted) else None
-            found = [one] if one and whose in (None, one.entry.patient) else []
+            one = act.log.by_id(EntryId(wanted)) if is_id(wanted) else None
+            found = [one] if one else []
         else:
-            found = ledger.find(act.connection, replace(criteria, patient=whose))
+            found = act.log.find(criteria)
     base = base_of(request)
     links = [bundle.Link("self", f"{base}/AuditEvent")]
     if len(found) == criteria.limit:

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRouter
 
+from service.fhir import audit_events
 from service.fhir.answers import base_of
 from service.fhir.capabilities import CAPABILITIES, Capability
 from service.records.canonicals import definition
@@ -92,12 +93,18 @@ def _resource(type_: str, capability: Capability) -> dict[str, Any]:
     if capability.revincludes:
         described["searchRevInclude"] = list(capability.revincludes)
     if capability.allows("search-type"):
-        described["searchParam"] = [
-            {
-                "name": parameter.name,
-                "type": parameter.kind,
-                "definition": definition(type_, parameter),
-            }
-            for parameter in PARAMETERS[type_].values()
-        ]
+        described["searchParam"] = _parameters(type_)
     return described
+
+
+def _parameters(type_: str) -> list[dict[str, str]]:
+    if type_ == "AuditEvent":
+        return [{"name": name, "type": kind} for name, kind in audit_events.PARAMETERS.items()]
+    return [
+        {
+            "name": parameter.name,
+            "type": parameter.kind.value,
+            "definition": definition(type_, parameter),
+        }
+        for parameter in PARAMETERS[type_].values()
+    ]

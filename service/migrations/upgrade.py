@@ -22,6 +22,10 @@ def to_newest(connection: Connection) -> None:
     command.upgrade(_config(connection), "head")
 
 
+def has_schema(connection: Connection) -> bool:
+    return MigrationContext.configure(connection).get_current_revision() is not None
+
+
 def is_newest(connection: Connection) -> bool:
     head = ScriptDirectory.from_config(_config(connection)).get_current_head()
     return MigrationContext.configure(connection).get_current_revision() == head

@@ -24,19 +24,17 @@ def signed_by_author(
 ) -> dict[str, Any]:  # fmt: skip
     organisation = reference("Organization", author.program.organisation)
     who = reference("Practitioner", author.practitioner)
+    tablet = {"type": "Device", "identifier": codes.uuid_identifier(author.device)}
     resource = _provenance(author, name, targets, labels, AUTHOR_SIGNATURE, signed, who)
     resource["agent"] = [
         _agent(codes.AGENT_TYPE, "author", "Author", who, organisation),
-        _agent(codes.US_CORE_AGENT, "transmitter", "Transmitter", who, organisation),
+        _agent(codes.US_CORE_AGENT, "transmitter", "Transmitter", tablet, organisation),
     ]
     resource["entity"] = [
         {
             "role": "source",
             "what": {
-                "identifier": {
-                    "system": "urn:ietf:rfc:3986",
-                    "value": f"urn:uuid:{author.operation}",
-                },
+                "identifier": codes.uuid_identifier(author.operation),
                 "display": f"sha256:{author.operation_digest}",
             },
         }
@@ -69,6 +67,25 @@ def co_signed(
     return resource
 
 
+def released(
+    author: Author, targets: Iterable[dict[str, str]], *, operation: ResourceId,
+    labels: list[dict[str, str]],
+) -> dict[str, Any]:  # fmt: skip
+    """A supervisor let a quarantined operation in: under its author's name, with this beside it."""
+    who = reference("Practitioner", author.practitioner)
+    organisation = reference("Organization", author.program.organisation)
+    return {
+        "resourceType": "Provenance",
+        "id": author.derived("release"),
+        "meta": {"profile": [codes.US_CORE_PROVENANCE], "security": labels},
+        "target": list(targets),
+        "recorded": author.recorded(),
+        "activity": {"text": "Released from quarantine"},
+        "agent": [_agent(codes.AGENT_TYPE, "enterer", "Enterer", who, organisation)],
+        "entity": [{"role": "source", "what": {"identifier": codes.uuid_identifier(operation)}}],
+    }
+
+
 def _provenance(
     author: Author, name: str, targets: Iterable[dict[str, str]], labels: list[dict[str, str]],
     signature: tuple[str, str], signed: str, who: dict[str, Any],
@@ -77,7 +94,7 @@ def _provenance(
     return {
         "resourceType": "Provenance",
         "id": author.derived(name),
-        "meta": {"security": labels},
+        "meta": {"profile": [codes.US_CORE_PROVENANCE], "security": labels},
         "target": list(targets),
         "recorded": author.recorded(),
         "activity": codes.concept(codes.COMPLETION, "LA", "legally authenticated"),

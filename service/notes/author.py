@@ -1,5 +1,6 @@
 """Who signs, for whom, with what: what every record of a session has in common."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,8 @@ from service.vocabulary import (
     Micros,
     ResourceId,
 )
+
+BLANK = re.compile(r"[^\S \r\n\t]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,21 @@ def instant(at: datetime) -> str:
     return at.isoformat(timespec="seconds")
 
 
+def plain(text: str) -> str:
+    """As a FHIR string, whose only blanks are space, tab and line ends; tablets type others too."""
+    return BLANK.sub(" ", text)
+
+
 def reference(type_: str, id_: str) -> dict[str, Any]:
     return {"reference": f"{type_}/{id_}"}
+
+
+def named(holder: dict[str, Any], element: str, type_: str) -> ResourceId | None:
+    """The id in `element`, a Reference to a record of this type stored here; None if it is not."""
+    value = holder.get(element)
+    text = value.get("reference") if isinstance(value, dict) else None
+    found = re.fullmatch(rf"{type_}/([0-9a-f-]{{36}})(/_history/\d+)?", str(text))
+    return ResourceId(found[1]) if found else None
 
 
 def private_label() -> dict[str, str]:

@@ -22,7 +22,10 @@ SIGNATURE_TYPE = "urn:iso-astm:E1762-95:2013"
 UCUM = "http://unitsofmeasure.org"
 TASK_CODE = "urn:peernotes:task"
 ATTEMPT_OUTCOME = "urn:peernotes:attempt-outcome"
-FUNDING = "urn:peernotes:funding"
+US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
+US_CORE_ENCOUNTER = f"{US_CORE}us-core-encounter"
+US_CORE_DOCUMENT = f"{US_CORE}us-core-documentreference"
+US_CORE_PROVENANCE = f"{US_CORE}us-core-provenance"
 
 MODALITIES = frozenset({"in_person", "phone", "video", "online_text"})
 PLACES = frozenset({"site", "home", "community", "street", "emergency_department", "other"})
@@ -38,6 +41,7 @@ SERVICES = {
     "outreach": ("398", "Outreach Service"),
     "self_help": ("435", "Self Help"),
 }
+MEDIA = {"phone": "PHONE", "video": "VIDEOCONF", "in_person": "FACE", "text": "SMSWRIT"}
 ATTEMPTS = {
     "left_message": "Left a message",
     "no_answer": "No answer",
@@ -53,6 +57,10 @@ ATTEMPTS = {
 def concept(system: str, code: str, display: str | None = None, text: str | None = None) -> Any:  # noqa: ANN401 (a FHIR element)
     coding = {"system": system, "code": code} | ({"display": display} if display else {})
     return {"coding": [coding]} | ({"text": text} if text else {})
+
+
+def uuid_identifier(id_: str) -> dict[str, str]:
+    return {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{id_}"}
 
 
 def encounter_class(modality: str, place: str) -> dict[str, str]:

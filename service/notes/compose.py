@@ -6,9 +6,9 @@ agreement, goals' progress, and Tasks: one act, one commit (domain reference, se
 
 from typing import Any
 
-from service.errors import Conflict
+from service.errors import Invalid, Issue
 from service.notes import attestation, codes, oversight
-from service.notes.author import Author, instant, private_label
+from service.notes.author import Author, instant, named, private_label
 from service.notes.document import narrative, session_document
 from service.notes.encounter import encounter
 from service.notes.session import Session
@@ -68,9 +68,10 @@ def _attestations(session: Session, author: Author) -> list[Resource]:
 
 
 def progressed(goal: Resource, progress: str | None, participant: str) -> Resource | None:
-    """The goal's next version, or None when nothing was said about it. Raises Conflict."""
-    if goal.get("subject", {}).get("reference") != f"Patient/{participant}":
-        raise Conflict("That goal is not this participant's.")
+    """The goal's next version, or None when nothing was said about it. Raises Invalid."""
+    if named(goal, "subject", "Patient") != participant:
+        text = "A goal here is another participant's."
+        raise Invalid(text, Issue("value", text, "payload.goals"))
     if progress is None:
         return None
     return goal | {"achievementStatus": codes.concept(codes.ACHIEVEMENT, progress)}
@@ -78,5 +79,5 @@ def progressed(goal: Resource, progress: str | None, participant: str) -> Resour
 
 def goal_words(goal: Resource) -> str:
     description = goal.get("description", {})
-    words = description.get("text") or description.get("coding", [{}])[0].get("display", "")
-    return str(words)
+    displays = [coding.get("display") for coding in description.get("coding", [])]
+    return str(next(filter(None, [description.get("text"), *displays]), "A goal without words"))

@@ -73,8 +73,8 @@ def document(
     return {
         "resourceType": "DocumentReference",
         "id": passage.id,
-        "meta": {"security": labels},
-        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{passage.id}"}],
+        "meta": {"profile": [codes.US_CORE_DOCUMENT], "security": labels},
+        "identifier": [codes.uuid_identifier(passage.id)],
         "status": "current",
         "docStatus": status,
         "type": codes.concept(codes.LOINC, *kind),

@@ -13,8 +13,8 @@ def encounter(session: Session, author: Author) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "resourceType": "Encounter",
         "id": session.id,
-        "meta": {"security": author.program.labels()},
-        "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{session.id}"}],
+        "meta": {"profile": [codes.US_CORE_ENCOUNTER], "security": author.program.labels()},
+        "identifier": [codes.uuid_identifier(session.id)],
         "status": "finished",
         "class": codes.encounter_class(session.modality, session.place),
         "type": [codes.encounter_type(session.modality)],

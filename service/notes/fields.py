@@ -5,7 +5,7 @@ returned; the caller raises once everything was read, so no stand-in ever leaves
 """
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -13,8 +13,15 @@ from uuid import UUID
 from service.errors import Issue
 from service.vocabulary import ResourceId
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for an instant that could not be read."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\ud800-\udfff]")
+INSTANT = re.compile(
+    r"(20|21)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00))",
+    re.ASCII,
+)
+"""An instant as FHIR writes it, in the years in which this service may be used."""
+DATE = re.compile(r"(20|21)\d\d-\d\d-\d\d", re.ASCII)
 
 
 class Fields:
@@ -23,15 +30,33 @@ class Fields:
     def __init__(self, value: Any, path: str, issues: list[Issue]) -> None:  # noqa: ANN401 (JSON)
         self._path = path
         self._issues = issues
+        self._read: set[str] = set()
         self._value: dict[str, Any] = value if isinstance(value, dict) else {}
         if not isinstance(value, dict):
-            issues.append(Issue("structure", "An object is expected.", path))
+            self._say(path, "structure", "An object is expected.")
+
+    def nothing_else(self) -> None:
+        """Every field was asked for: one that we do not know would be lost without a word."""
+        if not self._read >= self._value.keys():
+            text = "There is a field here that is not known: see docs/sync.md."
+            self._say(self._path, "structure", text)
+
+    def _get(self, name: str) -> Any:  # noqa: ANN401 (JSON)
+        self._read.add(name)
+        return self._value.get(name)
 
     def fault(self, name: str, code: str, diagnostics: str) -> None:
-        self._issues.append(Issue(code, diagnostics, f"{self._path}.{name}"))
+        self._say(f"{self._path}.{name}", code, diagnostics)
+
+    def _say(self, path: str, code: str, diagnostics: str) -> None:
+        """One fault a path: what follows from the first one is no news."""
+        if all(issue.expression != path for issue in self._issues):
+            self._issues.append(Issue(code, diagnostics, path))
 
     def text(self, name: str, *, most: int, empty: bool = False) -> str:
-        value = self._value.get(name)
+        return self._text(self._get(name), name, most=most, empty=empty)
+
+    def _text(self, value: object, name: str, *, most: int, empty: bool = False) -> str:
         if value is None and empty:
             return ""
         if not isinstance(value, str) or (not value.strip() and not empty):
@@ -46,18 +71,22 @@ class Fields:
         return value
 
     def optional_text(self, name: str, *, most: int) -> str | None:
-        return None if self._value.get(name) in (None, "") else self.text(name, most=most)
+        return None if self._get(name) in (None, "") else self.text(name, most=most)
 
     def texts(self, name: str, *, most: int, longest: int) -> Iterator[str]:
-        values = self._value.get(name, [])
-        if not isinstance(values, list) or len(values) > most:
-            self.fault(name, "value", f"At most {most} texts are expected.")
-            return
-        for value in values:
-            yield Fields({name: value}, self._path, self._issues).text(name, most=longest)
+        for number, value in enumerate(self._values(name, most=most)):
+            yield self._text(value, f"{name}[{number}]", most=longest)
+
+    def _values(self, name: str, *, most: int, least: int = 0) -> Sequence[Any]:
+        values = self._get(name)
+        values = [] if values is None else values
+        if not isinstance(values, list) or not least <= len(values) <= most:
+            self.fault(name, "required", f"From {least} to {most} items are expected.")
+            return []
+        return values
 
     def id(self, name: str) -> ResourceId:
-        value = self._value.get(name)
+        value = self._get(name)
         try:
             if isinstance(value, str) and str(UUID(value)) == value:
                 return ResourceId(value)
@@ -67,31 +96,32 @@ class Fields:
         return ResourceId("")
 
     def optional_id(self, name: str) -> ResourceId | None:
-        return None if self._value.get(name) is None else self.id(name)
+        return None if self._get(name) is None else self.id(name)
 
     def instant(self, name: str) -> datetime:
-        value = self._value.get(name)
+        value = self._get(name)
         try:
-            found = datetime.fromisoformat(value) if isinstance(value, str) else None
+            if isinstance(value, str) and INSTANT.fullmatch(value):
+                return datetime.fromisoformat(value)
         except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
-            self.fault(name, "required", "An instant with its offset is expected.")
-            return EPOCH
-        return found
+            pass
+        self.fault(name, "required", "An instant with its offset is expected.")
+        return NEVER
 
     def optional_date(self, name: str) -> str | None:
-        value = self._value.get(name)
+        value = self._get(name)
         if value is None:
             return None
         try:
-            return date.fromisoformat(str(value)).isoformat()
+            if isinstance(value, str) and DATE.fullmatch(value):
+                return date.fromisoformat(value).isoformat()
         except ValueError:
-            self.fault(name, "value", "A date as YYYY-MM-DD is expected.")
-            return None
+            pass
+        self.fault(name, "value", "A date as YYYY-MM-DD is expected.")
+        return None
 
     def number(self, name: str, least: int, most: int) -> int | None:
-        value = self._value.get(name)
+        value = self._get(name)
         if value is None:
             return None
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -100,25 +130,21 @@ class Fields:
         return value
 
     def choice(self, name: str, allowed: Container[str]) -> str:
-        value = self._value.get(name)
+        value = self._get(name)
         if not isinstance(value, str) or value not in allowed:
             self.fault(name, "required", "One of the listed words is expected: see docs/sync.md.")
             return ""
         return value
 
     def optional_choice(self, name: str, allowed: Container[str]) -> str | None:
-        return None if self._value.get(name) is None else self.choice(name, allowed)
+        return None if self._get(name) is None else self.choice(name, allowed)
 
     def child(self, name: str) -> "Fields":
-        return Fields(self._value.get(name), f"{self._path}.{name}", self._issues)
+        return Fields(self._get(name), f"{self._path}.{name}", self._issues)
 
     def optional_child(self, name: str) -> "Fields | None":
-        return None if self._value.get(name) is None else self.child(name)
+        return None if self._get(name) is None else self.child(name)
 
     def list(self, name: str, *, most: int, least: int = 0) -> "Iterator[Fields]":
-        values = self._value.get(name, [])
-        if not isinstance(values, list) or not least <= len(values) <= most:
-            self.fault(name, "required", f"From {least} to {most} items are expected.")
-            return
-        for number, value in enumerate(values):
+        for number, value in enumerate(self._values(name, most=most, least=least)):
             yield Fields(value, f"{self._path}.{name}[{number}]", self._issues)

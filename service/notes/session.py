@@ -5,15 +5,16 @@ collects every fault, each with its path, so that the tablet can open the form a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from service.errors import Invalid, Issue
 from service.notes import codes
-from service.notes.fields import Fields
+from service.notes.fields import NEVER, Fields
 from service.vocabulary import Audience, ResourceId
 
 LONGEST_PASSAGE = 32 * 1024
+LONGEST_SESSION = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Occurred:
 
     @property
     def minutes(self) -> int:
-        seconds = self.timer if self.timer is not None else (self.end - self.start).seconds
-        return max(1, round(seconds / 60))
+        span = (self.end - self.start).total_seconds()
+        return max(1, round((span if self.timer is None else self.timer) / 60))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,11 @@ class Session:
 
 def read_occurred(fields: Fields) -> Occurred:
     start, end = fields.instant("start"), fields.instant("end")
-    if end <= start:
-        fields.fault("end", "after_start", "The end is after the start.")
-    return Occurred(start, end, fields.text("tz", most=64), fields.number("timer_s", 0, 86_400))
+    if NEVER not in (start, end) and not timedelta() < end - start <= LONGEST_SESSION:
+        fields.fault("end", "after_start", "The end is after the start, within a day.")
+    occurred = Occurred(start, end, fields.text("tz", most=64), fields.number("timer_s", 0, 86_400))
+    fields.nothing_else()
+    return occurred
 
 
 def read_session(id_: ResourceId, occurred: dict[str, Any], payload: dict[str, Any]) -> Session:
@@ -129,6 +132,7 @@ def read_session(id_: ResourceId, occurred: dict[str, Any], payload: dict[str, A
         passages=tuple(_passage(each) for each in fields.list("passages", most=5, least=1)),
         order=fields.optional_id("order"),
     )
+    fields.nothing_else()
     _rules(session, fields)
     if issues:
         raise Invalid("The session cannot be signed as it is.", *issues)
@@ -145,17 +149,22 @@ def _rules(session: Session, fields: Fields) -> None:
         fields.fault("passages", "one_team", "One passage, and only one, is for the team.")
     if len({passage.id for passage in session.passages} | {session.id}) <= len(session.passages):
         fields.fault("passages", "unique", "Every passage has an id of its own.")
-    if session.signed_at < session.occurred.end:
+    if len({goal.id for goal in session.goals}) < len(session.goals):
+        fields.fault("goals", "unique", "Every goal is named once.")
+    if session.signed_at is not NEVER and session.signed_at < session.occurred.end:
         fields.fault("signed_at", "after_end", "A session is signed after it has ended.")
 
 
 def _goal(fields: Fields) -> GoalWork:
-    return GoalWork(fields.id("id"), fields.optional_choice("progress", codes.PROGRESS))
+    work = GoalWork(fields.id("id"), fields.optional_choice("progress", codes.PROGRESS))
+    fields.nothing_else()
+    return work
 
 
 def _chips(fields: Fields) -> Chips:
     ticked = tuple(fields.texts("chips", most=12, longest=80))
     text = fields.optional_text("text", most=4000) or ""
+    fields.nothing_else()
     if not ticked and not text:
         fields.fault("text", "required", "Tick a word or write one.")
     return Chips(ticked, text)
@@ -164,10 +173,14 @@ def _chips(fields: Fields) -> Chips:
 def _next_step(fields: Fields | None) -> NextStep | None:
     if fields is None:
         return None
-    return NextStep(fields.text("text", most=500), fields.optional_date("date"))
+    step = NextStep(fields.text("text", most=500), fields.optional_date("date"))
+    fields.nothing_else()
+    return step
 
 
 def _passage(fields: Fields) -> Passage:
     audience = fields.choice("audience", codes.AUDIENCES)
     text = fields.text("text", most=LONGEST_PASSAGE, empty=audience == "team")
-    return Passage(fields.id("id"), Audience(audience or "private"), text)
+    passage = Passage(fields.id("id"), Audience(audience or "private"), text)
+    fields.nothing_else()
+    return passage

@@ -6,15 +6,15 @@ from enum import StrEnum
 from typing import Any
 
 from service.errors import Conflict, Forbidden, Invalid
-from service.notes.author import reference
+from service.notes.author import private_label, reference
 from service.vocabulary import ResourceId
 
 
 class NoteState(StrEnum):
     """A draft lives on the tablet only; the server knows a note from its signing on."""
 
-    SIGNED = "signed"  # a co-sign is due
-    FINAL = "final"  # co-signed, or none was due
+    SIGNED = "signed"  # docStatus preliminary: a co-sign is due
+    FINAL = "final"  # co-signed, or none was due; docStatus amended if it replaces another
     SUPERSEDED = "superseded"  # an amendment took its place
     IN_ERROR = "entered-in-error"
 
@@ -38,9 +38,15 @@ def co_sign(note: dict[str, Any], supervisor: ResourceId) -> dict[str, Any]:
     if reference("Practitioner", supervisor) in note.get("author", []):
         raise Forbidden("Nobody co-signs their own note.")
     return note | {
-        "docStatus": "final",
+        "docStatus": settled_status(note),
         "authenticator": reference("Practitioner", supervisor),
     }
+
+
+def settled_status(note: dict[str, Any]) -> str:
+    """The docStatus of a note that no longer waits: `amended` where it took another's place."""
+    replaces = any(each.get("code") == "replaces" for each in note.get("relatesTo", []))
+    return "amended" if replaces else "final"
 
 
 def supersede(note: dict[str, Any], author: ResourceId) -> dict[str, Any]:
@@ -56,6 +62,12 @@ def enter_in_error(note: dict[str, Any], author: ResourceId) -> dict[str, Any]:
     if state_of(note) is NoteState.IN_ERROR:
         raise Conflict("This note was entered in error before.")
     return note | {"status": "entered-in-error", "docStatus": "entered-in-error"}
+
+
+def in_force_for_the_team(note: dict[str, Any]) -> bool:
+    """Signed or final, and no passage of the two alone: what keeps its Encounter standing."""
+    private = private_label() in note.get("meta", {}).get("security", [])
+    return not private and state_of(note) in (NoteState.SIGNED, NoteState.FINAL)
 
 
 def demand_text_unchanged(before: dict[str, Any], after: dict[str, Any]) -> None:

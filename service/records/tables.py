@@ -201,3 +201,9 @@ sync_operation = Table(
     Column("result", SEALED, nullable=False),  # the first answer, without text
 )
 Index("ix_sync_operation_device", sync_operation.c.device, sync_operation.c.number)
+Index(
+    "ix_sync_operation_quarantined",
+    sync_operation.c.received,
+    sqlite_where=sync_operation.c.status == "quarantined",
+    postgresql_where=sync_operation.c.status == "quarantined",
+)

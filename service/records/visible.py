@@ -6,8 +6,8 @@
     and, for an outside recipient, a permit in force covers it          (privacy, section 5)
 
 `visible()` names its values and never holds them: the SQL depends on the kind of view alone, so one
-statement serves every caller of that kind. Execute with `parameters(view)`; a statement run
-without them fails, it never reads more.
+statement serves every caller of that kind. Execute with `parameters`; a statement run without
+them fails, it never reads more.
 
 A type that concerns no participant needs no reach. Under BTG the grant stands for reach and permit,
 only rules that say BTG bind, and separate notes stay closed. What a rule's target reaches is said
@@ -102,7 +102,7 @@ def visible(
 ) -> Condition:
     """Whether `view` sees `row`, an alias of `resource`; run it with `parameters(view)`.
 
-    `type`: the statement pins row.type to it. `version`: an alias of resource_version joined to
+    `type`: the statement pins row.type to it; run it with `parameters(view, type)`. `version`: an alias of resource_version joined to
     `row`; its own labels must be allowed beside the current ones. `deleted`: let tombstones pass.
     """
     return predicate(shape(view, type), row, version, deleted)
@@ -137,7 +137,7 @@ def predicate(
 
 
 def parameters(view: View, *types: str) -> dict[str, object]:
-    """The values `visible` names: for `types` alone, or for whatever it may be asked."""
+    """The values `visible` names: asked for these types one by one, or else for all at once."""
     values: dict[str, object] = {
         "v_at": view.at,
         "v_principal": view.principal,
@@ -152,7 +152,7 @@ def parameters(view: View, *types: str) -> dict[str, object]:
             values["v_practitioner"] = practitioner
         case Everyone() | Consented() | Nobody():
             pass
-    for name in types or view.ceilings:
+    for name in types:
         _limit(values, view, name, view.ceilings.get(name, CLOSED))
     if not types:
         groups: dict[Ceiling, list[str]] = {}

@@ -1,11 +1,8 @@
-"""The compliance officer's door: entries, proofs, accounting of disclosures, break-glass, leaves.
+"""The log's door: entries, proofs, leaves, break-glass. Reading the log is itself in the log.
 
-Reading the log is itself in the log. CSV is safe for spreadsheets: no cell starts a formula.
+A compliance officer reads all of it; a participant what is about their own record ("who looked").
 """
 
-import csv
-import io
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,28 +10,37 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRouter
 
-from service.access.act import Act
 from service.audit import search
 from service.audit.balp import render
 from service.audit.entry import Entry, Kind, Outcome
-from service.errors import Absent, Gone, Malformed
+from service.errors import Absent, Malformed
 from service.records import glass
-from service.records.document import parse
-from service.review.requests import instant_of, is_uuid, micros, one_of, page_of, uuid_of
+from service.review.requests import (
+    instant_of,
+    is_uuid,
+    json_of,
+    micros,
+    one_of,
+    only,
+    page_of,
+    place_of,
+    uuid_of,
+)
 from service.vocabulary import Action, EntryId, Micros, PatientId
 from service.web import Caller, Gate
 
 router = APIRouter(prefix="/review", tags=["review"])
-SIX_YEARS = timedelta(days=6 * 365 + 2)
-"""45 CFR 164.528(a)(1): disclosures of the six years before the request."""
 YEAR = timedelta(days=366) // timedelta(microseconds=1)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FILTERS = frozenset(
+    {"patient", "agent", "action", "kind", "outcome", "since", "until", "limit", "before"}
+)
 
 
 @router.get("/entries")
 def entries(request: Request, caller: Caller, access: Gate) -> Response:
     """Entries, newest first. Filters: patient, agent, action, kind, outcome, since, until."""
     asked = request.query_params
+    only(asked, FILTERS)
     criteria = search.Criteria(
         patient=PatientId(uuid_of(asked, "patient")) if "patient" in asked else None,
         agent=uuid_of(asked, "agent") if "agent" in asked else None,
@@ -44,26 +50,25 @@ def entries(request: Request, caller: Caller, access: Gate) -> Response:
         since=micros(asked, "since"),
         until=micros(asked, "until"),
         limit=page_of(asked, most=1000),
-        before=_before(asked.get("before")),
+        before=place_of(asked, "before"),
     )
     with access.permit(
         Action.AUDIT_SEARCH, caller, type="AuditEvent", patient=criteria.patient
     ) as act:
-        own = replace(criteria, patient=act.log_of(criteria.patient))
-        found = search.find(act.connection, own)
+        found = act.log.find(criteria)
     rows = [_row(each.entry, each.seq) for each in found]
     following = None
     if len(found) == criteria.limit:
         last = found[-1].entry
         following = f"{last.at}.{last.id}"
-    return _json({"entries": rows, "next": following})
+    return json_of({"entries": rows, "next": following})
 
 
 @router.get("/entries/{id_}")
 def entry(request: Request, id_: str, caller: Caller, access: Gate) -> Response:
     """The leaf, its proof under the newest checkpoint, and the leaf rendered as an AuditEvent."""
     with access.permit(Action.AUDIT_PROOF, caller, type="AuditEvent", id=id_) as act:
-        found = search.by_id(act.connection, EntryId(id_)) if is_uuid(id_) else None
+        found = act.log.by_id(EntryId(id_)) if is_uuid(id_) else None
         if found is None:
             raise Absent("There is no such entry.")
         leaf = search.leaf(act.connection, found.entry.id)
@@ -72,7 +77,7 @@ def entry(request: Request, id_: str, caller: Caller, access: Gate) -> Response:
         found.entry, base_url=f"{request.app.state.settings.base_url}/fhir",
         observer=access.observer, position=found.position,
     )  # fmt: skip
-    return _json(
+    return json_of(
         {
             "entry": _row(found.entry, found.seq),
             "leaf": leaf.decode() if leaf else None,
@@ -103,42 +108,11 @@ def leaf(id_: str, caller: Caller, access: Gate) -> Response:
     return Response(content, 200, None, "application/octet-stream")
 
 
-@dataclass(frozen=True, slots=True)
-class Accounting:
-    """45 CFR 164.528(b), 42 CFR 2.25: date, to whom, what, why, by what right."""
-
-    patient: str
-    since: str
-    until: str
-    disclosures: tuple[dict[str, Any], ...]
-
-
-@router.get("/accounting/{patient}")
-def accounting(request: Request, patient: str, caller: Caller, access: Gate) -> Response:
-    """What was disclosed about a participant, JSON or (`format=csv`) CSV; six years by default."""
-    if not is_uuid(patient):
-        raise Malformed("A participant is named by the id of their Patient.")
-    asked = request.query_params
-    with access.permit(
-        Action.ACCOUNTING, caller, type="AuditEvent", patient=PatientId(patient)
-    ) as act:
-        act.log_of(PatientId(patient))
-        until = micros(asked, "until") or Micros(act.at + 1)
-        since = micros(asked, "since") or Micros(until - SIX_YEARS // timedelta(microseconds=1))
-        found = search.disclosures(act.connection, PatientId(patient), since, until)
-        names: dict[str, str | None] = {}
-        rows = tuple(_disclosure(act, each, names) for each in found)
-    told = Accounting(patient, instant_of(since), instant_of(until), rows)
-    if asked.get("format") == "csv":
-        return _csv(told)
-    return _json(told)
-
-
 @router.get("/break-glass")
 def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
-    """Every declaration in force since `since` (a year by default): who, whose record, why."""
+    """Declarations in force since `since` (a year by default): who, whose record, why."""
+    only(request.query_params, {"since", "until"})
     with access.permit(Action.AUDIT_SEARCH, caller, type="AuditEvent") as act:
-        whose = act.log_of(None)
         until = micros(request.query_params, "until") or Micros(act.at + 1)
         since = micros(request.query_params, "since") or Micros(act.at - YEAR)
         declared = [
@@ -151,37 +125,9 @@ def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
                 "record": msgspec.json.decode(grant.record) if grant.record else None,
             }
             for grant in glass.grants(act.connection, act.keyring, since, until)
-            if whose in (None, grant.patient)
+            if act.log.own in (None, grant.patient)
         ]
-    return _json({"declarations": declared})
-
-
-def _disclosure(act: Act, entry: Entry, names: dict[str, str | None]) -> dict[str, Any]:
-    if entry.organisation not in names:
-        names[entry.organisation] = _name_of(act, entry.organisation)
-    kinds: dict[str, int] = {}
-    for record in entry.touched:
-        kinds[record.type] = kinds.get(record.type, 0) + 1
-    return {
-        "date": instant_of(entry.at),
-        "recipient": f"Organization/{entry.organisation}" if entry.organisation else entry.agent,
-        "recipient_name": names[entry.organisation],
-        "what": ", ".join(f"{count} {type_}" for type_, count in sorted(kinds.items())),
-        "records": [f"{each.type}/{each.id}" for each in entry.touched],
-        "purpose": entry.purpose,
-        "basis": entry.basis,
-        "entry": entry.id,
-    }
-
-
-def _name_of(act: Act, organisation: str) -> str | None:
-    """45 CFR 164.528(b)(2)(ii) wants the recipient's name; None if it is not kept here."""
-    try:
-        stored = act.records.read("Organization", organisation)
-    except (Absent, Gone):
-        return None
-    name = parse(stored.body).get("name")
-    return name if isinstance(name, str) else None
+    return json_of({"declarations": declared})
 
 
 def _row(entry: Entry, seq: int | None) -> dict[str, Any]:
@@ -205,34 +151,9 @@ def _row(entry: Entry, seq: int | None) -> dict[str, Any]:
     }
 
 
-def _csv(told: Accounting) -> Response:
-    out = io.StringIO()
-    columns = ("date", "recipient", "recipient_name", "what", "purpose", "basis", "entry")
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    for row in told.disclosures:
-        cells = [str(row[column] or "") for column in columns]
-        writer.writerow(["'" + cell if cell.startswith(FORMULA) else cell for cell in cells])
-    headers = {"content-disposition": 'attachment; filename="accounting.csv"'}
-    return Response(out.getvalue(), 200, headers, "text/csv; charset=utf-8")
-
-
 def _outcome(text: str | None) -> Outcome | None:
     if text is None:
         return None
     if text not in {"0", "4", "8"}:
         raise Malformed("outcome is 0 (success), 4 (refused) or 8 (failed).")
     return Outcome(int(text))
-
-
-def _before(text: str | None) -> tuple[Micros, EntryId] | None:
-    if text is None:
-        return None
-    at, _, id_ = text.partition(".")
-    if not at.isdigit() or not is_uuid(id_):
-        raise Malformed("`before` is the `next` of the page before.")
-    return Micros(int(at)), EntryId(id_)
-
-
-def _json(content: object) -> Response:
-    return Response(msgspec.json.encode(content), 200, None, "application/json")

@@ -1,15 +1,21 @@
-"""Reads the parameters of the review door; a fault names the parameter, never its value."""
+"""Parameters and answers of the review door; a fault names the parameter, never its value."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
+from fastapi import Response
+
 from service.errors import Issue, Malformed
-from service.vocabulary import Micros
+from service.vocabulary import EntryId, Micros
 
 DEFAULT_PAGE = 50
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 Word = TypeVar("Word", bound=StrEnum)
 
 
@@ -18,6 +24,12 @@ def is_uuid(text: str) -> bool:
         return str(UUID(text)) == text
     except ValueError:
         return False
+
+
+def only(asked: Mapping[str, str], known: Collection[str]) -> None:
+    """A filter that we do not know would silently answer with more than was asked for."""
+    if not set(asked) <= set(known):
+        raise Malformed("A parameter here is not known: one of " + ", ".join(sorted(known)) + ".")
 
 
 def uuid_of(asked: Mapping[str, str], name: str) -> str:
@@ -44,19 +56,33 @@ def micros(asked: Mapping[str, str], name: str) -> Micros | None:
     except ValueError:
         raise _fault(name, "a date or an instant, as in 2026-03-12T14:00:00Z") from None
     at = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return Micros(int(at.timestamp() * 1_000_000))
+    return Micros((at - EPOCH) // timedelta(microseconds=1))
 
 
 def page_of(asked: Mapping[str, str], *, most: int) -> int:
     text = asked.get("limit", str(DEFAULT_PAGE))
-    if not text.isdigit() or not 0 < int(text) <= most:
+    if not NUMBER.fullmatch(text) or not 0 < int(text) <= most:
         raise _fault("limit", f"a whole number from 1 to {most}")
     return int(text)
+
+
+def place_of(asked: Mapping[str, str], name: str) -> tuple[Micros, EntryId] | None:
+    """Where a page ended: an entry's time and id."""
+    if name not in asked:
+        return None
+    at, _, id_ = asked[name].partition(".")
+    if not NUMBER.fullmatch(at) or not is_uuid(id_):
+        raise _fault(name, "the `next` of the page before")
+    return Micros(int(at)), EntryId(id_)
 
 
 def instant_of(at: Micros) -> str:
     found = datetime.fromtimestamp(at / 1_000_000, UTC)
     return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_of(content: object) -> Response:
+    return Response(msgspec.json.encode(content), 200, None, "application/json")
 
 
 def _fault(name: str, wanted: str) -> Malformed:

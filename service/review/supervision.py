@@ -1,6 +1,8 @@
 """The supervisor's door: what waits for a co-signature, co-sign, return with a question."""
 
 import base64
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -8,11 +10,13 @@ from fastapi import Request, Response
 from fastapi.routing import APIRouter
 
 from service.access.act import Act
-from service.errors import Forbidden, Issue, Malformed
+from service.access.caller import Caller as Known
+from service.errors import Absent, Conflict, Forbidden, Gone, Issue, Malformed
 from service.notes import attestation, oversight, states
-from service.notes.author import Author, Program
+from service.notes.author import Author, Program, named
 from service.records.document import parse
-from service.vocabulary import Action, ResourceId
+from service.review.requests import json_of
+from service.vocabulary import Action, ResourceId, Role
 from service.web import Body, Caller, Gate
 
 router = APIRouter(prefix="/supervise", tags=["supervise"])
@@ -24,25 +28,40 @@ LONGEST_QUESTION = 2000
 def queue(caller: Caller, access: Gate) -> Response:
     """Notes that wait for this supervisor, the earliest due first, with their text."""
     with access.permit(Action.SEARCH, caller, type="Task") as act:
-        waiting = act.search(act.asked("Task", WAITING)).stored
-        found = [_row(act, parse(stored.body)) for stored in waiting]
-    found.sort(key=lambda row: str(row["due"]))
-    return _json({"waiting": found})
+        _demand_supervisor(act)
+        found = [row for task in _waiting(act) if (row := _row(act, task))]
+    found.sort(key=lambda row: datetime.fromisoformat(row["due"]))
+    return json_of({"waiting": found})
 
 
-def _row(act: Act, task: dict[str, Any]) -> dict[str, Any]:
-    note_id = ResourceId(task["focus"]["reference"].removeprefix("DocumentReference/"))
-    stored = act.records.read("DocumentReference", note_id)
-    note = parse(stored.body)
-    text = base64.b64decode(note["content"][0]["attachment"]["data"]).decode()
+def _waiting(act: Act) -> Iterator[dict[str, Any]]:
+    """All of them, page by page: what lies beyond the first must not wait for ever."""
+    asked = WAITING
+    while asked:
+        page = act.search(act.asked("Task", asked))
+        yield from (parse(stored.body) for stored in page.stored)
+        asked = [("_page", page.next)] if page.next else []
+
+
+def _row(act: Act, task: dict[str, Any]) -> dict[str, Any] | None:
+    """None for a Task that is not ours, or whose note this supervisor may not see."""
+    note_id, participant = named(task, "focus", "DocumentReference"), named(task, "for", "Patient")
+    due = task.get("restriction", {}).get("period", {}).get("end")
+    if note_id is None or participant is None or due is None:
+        return None
+    try:
+        stored = act.records.read("DocumentReference", note_id)
+    except (Absent, Gone):
+        return None
+    attachment = parse(stored.body)["content"][0]["attachment"]
     return {
         "note": note_id,
         "version": stored.version,
         "task": task["id"],
-        "participant": task["for"]["reference"].removeprefix("Patient/"),
-        "author": task["requester"]["reference"].removeprefix("Practitioner/"),
-        "due": task["restriction"]["period"]["end"],
-        "text": text,
+        "participant": participant,
+        "author": named(task, "requester", "Practitioner"),
+        "due": due,
+        "text": base64.b64decode(attachment.get("data", "")).decode(errors="replace"),
     }
 
 
@@ -63,7 +82,7 @@ def co_sign(request: Request, id_: str, caller: Caller, access: Gate) -> Respons
         for task, version in _open_tasks(act, id_):
             done = oversight.completed(task, supervisor.practitioner, now)
             act.update(done, if_match=version)
-    return _json({"note": id_, "version": written.stored.version, "state": "co-signed"})
+    return json_of({"note": id_, "version": written.stored.version, "state": "co-signed"})
 
 
 @router.post("/notes/{id_}/return")
@@ -73,18 +92,27 @@ def return_note(request: Request, id_: str, caller: Caller, body: Body, access: 
     with access.permit(Action.UPDATE, caller, type="DocumentReference", id=id_) as act:
         supervisor = _supervisor(act, request)
         act.records.read("DocumentReference", ResourceId(id_))
-        for task, version in _open_tasks(act, id_):
+        waiting = [each for each in _open_tasks(act, id_) if each[0]["status"] == "requested"]
+        if not waiting:
+            raise Conflict("This note is not waiting for a co-signature.")
+        for task, version in waiting:
             back = oversight.returned(
                 task, supervisor.practitioner, supervisor.recorded(), question
             )
             act.update(back, if_match=version)
-    return _json({"note": id_, "state": "returned"})
+    return json_of({"note": id_, "state": "returned"})
+
+
+def _demand_supervisor(act: Act) -> Known:
+    if act.caller.role is not Role.SUPERVISOR:
+        raise Forbidden("This is the supervisor's door.")
+    return act.caller
 
 
 def _supervisor(act: Act, request: Request) -> Author:
-    caller = act.caller
-    if caller.role != "supervisor" or caller.practitioner is None or caller.organisation is None:
-        raise Forbidden("Only a supervisor co-signs or returns a note.")
+    caller = _demand_supervisor(act)
+    if caller.practitioner is None or caller.organisation is None:
+        raise Forbidden("Only a supervisor of a program co-signs or returns a note.")
     return Author(
         practitioner=caller.practitioner,
         program=Program(caller.organisation, request.app.state.settings.sensitivities),
@@ -96,7 +124,7 @@ def _supervisor(act: Act, request: Request) -> Author:
 
 
 def _open_tasks(act: Act, note: str) -> list[tuple[dict[str, Any], int]]:
-    asked = act.asked("Task", [*WAITING, ("focus", f"DocumentReference/{note}")])
+    asked = act.asked("Task", oversight.open_for(note))
     return [(parse(stored.body), stored.version) for stored in act.search(asked).stored]
 
 
@@ -109,7 +137,3 @@ def _question(body: bytes) -> str:
         issue = Issue("required", "Say what is asked, in at most 2000 characters.", "question")
         raise Malformed("A note is returned with a question.", issue)
     return question
-
-
-def _json(content: object) -> Response:
-    return Response(msgspec.json.encode(content), 200, None, "application/json")

@@ -15,6 +15,7 @@ MOST_OPERATIONS = 50
 MOST_BYTES = 256 * 1024
 SCHEMA = 1
 OLDEST_SCHEMA = 1
+MOST_NUMBER = 2**53 - 1
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -65,6 +66,10 @@ def read_batch(body: bytes) -> Batch:
     return Batch(ResourceId(device), version, tuple(operations))
 
 
+def is_op_id(value: object) -> bool:
+    return isinstance(value, str) and UUID7.fullmatch(value) is not None
+
+
 def is_uuid(value: object) -> bool:
     try:
         return isinstance(value, str) and str(UUID(value)) == value
@@ -72,7 +77,13 @@ def is_uuid(value: object) -> bool:
         return False
 
 
-def digest(raw: dict[str, Any]) -> str:
-    """SHA-256 over canonical JSON (UTF-8, sorted keys, no spaces) of all fields but `sha256`."""
+def digest(raw: dict[str, Any]) -> str | None:
+    """SHA-256 over canonical JSON (UTF-8, sorted keys, no spaces) of all fields but `sha256`.
+
+    None for what has no canonical form: a whole number beyond 64 bits.
+    """
     covered = {name: value for name, value in raw.items() if name != "sha256"}
-    return hashlib.sha256(msgspec.json.encode(covered, order="sorted")).hexdigest()
+    try:
+        return hashlib.sha256(msgspec.json.encode(covered, order="sorted")).hexdigest()
+    except (OverflowError, RecursionError):
+        return None
