@@ -190,7 +190,7 @@ class Intake:
         issues = [NOT_OURS if "If-Match" in one.diagnostics else one for one in error.issues]
         self.tally.faults += [
             Fault(line.file, line.number, issue.code, issue.expression or "", issue.diagnostics)
-            for issue in issues
+            for issue in dict.fromkeys(issues)
         ]
 
 

@@ -12,8 +12,8 @@ from service.errors import Absent, Issue, Malformed
 from service.fhir import bundle
 from service.fhir.answers import base_of
 from service.records.stored import Stored
-from service.records.values import Prefix, is_id, reference, span
-from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose
+from service.records.values import Prefix, reference, span
+from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose, is_id
 from service.web import FHIR_JSON
 
 PARAMETERS = {
