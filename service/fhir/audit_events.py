@@ -80,7 +80,7 @@ def _criteria(request: Request, parameters: Parameters, at: Micros) -> ledger.Cr
         raise Malformed("Only `date` may be given more than once.")
     since, until = _dates([value for name, value in parameters if name == "date"], request, at)
     count = given.get("_count", "50")
-    if not count.isdigit() or not 0 < int(count) <= MOST:
+    if not count.isdecimal() or not 0 < int(count) <= MOST:
         raise Malformed(f"_count is a whole number from 1 to {MOST}.")
     if given.get("outcome", "0") not in {"0", "4", "8"}:
         raise Malformed("outcome is 0, 4 or 8.")
@@ -137,7 +137,7 @@ def _before(text: str | None) -> tuple[Micros, EntryId] | None:
     if text is None:
         return None
     at, _, id_ = text.partition(".")
-    if not at.isdigit() or not is_id(id_):
+    if not at.isdecimal() or not is_id(id_):
         raise Malformed("This page link is damaged; search again.")
     return Micros(int(at)), EntryId(id_)
 
