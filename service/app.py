@@ -108,6 +108,7 @@ def build(house: House) -> FastAPI:
 
     app = FastAPI(
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
     )  # fmt: skip
     app.state.settings = house.settings
     app.state.smart = identity.smart_configuration(house.settings.base_url)

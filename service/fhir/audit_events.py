@@ -25,6 +25,8 @@ PARAMETERS = {
 }
 KNOWN = {*PARAMETERS, "_count", "_before", "_format"}
 MOST = 500
+DIGITS = 18
+"""Of an instant in microseconds: what a database keeps as a whole number."""
 Parameters = list[tuple[str, str]]
 
 
@@ -137,7 +139,7 @@ def _before(text: str | None) -> tuple[Micros, EntryId] | None:
     if text is None:
         return None
     at, _, id_ = text.partition(".")
-    if not at.isdecimal() or not is_id(id_):
+    if not at.isdecimal() or len(at) > DIGITS or not is_id(id_):
         raise Malformed("This page link is damaged; search again.")
     return Micros(int(at)), EntryId(id_)
 

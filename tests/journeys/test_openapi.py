@@ -11,7 +11,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance
 
-EXAMPLES = 12
+EXAMPLES = 4
 SETTINGS = settings(
     max_examples=EXAMPLES, database=None, deadline=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -31,21 +31,20 @@ def test_fhir_routes_say_that_they_speak_fhir(service: Service) -> None:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-@pytest.mark.parametrize("name", ["dana", "casey"])
-def test_whatever_it_allows_is_never_a_server_error(
-    service: Service, name: str, mode: GenerationMode
-) -> None:
+def test_whatever_it_allows_is_never_a_server_error(service: Service, mode: GenerationMode) -> None:
     """Generated requests on every operation, conforming or not, of somebody who is signed in."""
-    headers = {"authorization": f"Bearer {service.signed_in(name).token}"}
     schema = schemathesis.openapi.from_url(f"{service.settings.base_url}/openapi.json")
     for found in schema.get_all_operations():
         operation = found.ok()
+        fhir = operation.path.startswith("/fhir/")
+        caller = service.signed_in("dana" if fhir or "/sync/" in operation.path else "casey")
+        headers = {"authorization": f"Bearer {caller.token}"}
+        checks = [not_a_server_error, *([content_type_conformance] if fhir else [])]
 
         @SETTINGS
         @given(case=operation.as_strategy(mode))
         def hold(case: schemathesis.Case) -> None:
-            answer = case.call(headers=headers)
-            case.validate_response(answer, checks=[not_a_server_error, content_type_conformance])
+            case.validate_response(case.call(headers=headers), checks=checks)  # noqa: B023
 
         with suppress(Unsatisfiable):  # nothing to get wrong in a request without parameters
             hold()
