@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 from contextlib import nullcontext
 from threading import Lock
+from typing import Annotated
 from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -57,7 +58,7 @@ def build(engine: Engine) -> FastAPI:
     writer = Lock() if sqlite else nullcontext()  # as the service: SQLite's own wait is unfair
 
     @app.post("/floor")
-    def add(content: bytes = Depends(body)) -> Response:
+    def add(content: Annotated[bytes, Depends(body)]) -> Response:
         with writer, writing.begin() as connection:
             connection.execute(INSERT, {"id": str(uuid4()), "body": content})
         return Response(content, 201, None, "application/fhir+json")

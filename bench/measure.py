@@ -149,7 +149,7 @@ class Place:
         return machine.tree_seconds(server.pid), machine.tree_seconds(database) if database else 0.0
 
     def _drained(self) -> None:
-        """Wait until the sequencer has taken what the load wrote: no load leaves work to the next."""
+        """Wait for the sequencer to take what was written: no load leaves work to the next."""
         until = time.monotonic() + 30
         query = text("SELECT count(*) FROM (SELECT 1 FROM ledger_pending LIMIT 50) AS few")
         while time.monotonic() < until:

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0
 Running = AbstractContextManager["Server"]
 SERVICE = ("-c", "from service.cli.main import main; main(['run'])")
-FLOOR = ("-m", "uvicorn", "--factory", "bench.floor:create", "--no-access-log", "--no-server-header",
-         "--log-level", "warning")  # fmt: skip
+FLOOR = ("-m", "uvicorn", "--factory", "bench.floor:create", "--no-access-log",
+         "--no-server-header", "--log-level", "warning")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ a room needs arrives as an argument.
 import os
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from service.audit.groupcommit import GroupCommit
 from service.audit.log import Ledger
 from service.database import engine as engines
 from service.database.opener import Opener
+from service.direct import lay
 from service.fhir.routes import router as fhir
 from service.identity import routes as identity
 from service.identity import signing
@@ -97,6 +99,8 @@ def open_house(settings: Settings) -> House:
 
 
 def build(house: House) -> FastAPI:
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="door")
+
     @asynccontextmanager
     async def living(_app: FastAPI) -> AsyncIterator[None]:
         yield
@@ -104,16 +108,15 @@ def build(house: House) -> FastAPI:
 
     app = FastAPI(
         title="peernotes", version="0.1.0", lifespan=living, docs_url=None, redoc_url=None,
+        redirect_slashes=False,
     )  # fmt: skip
     app.state.settings = house.settings
     app.state.smart = identity.smart_configuration(house.settings.base_url)
     app.state.tokens = house.tokens
     app.state.access = house.access
-    app.include_router(identity.router(house.sign_in))
-    app.include_router(sync, prefix="/sync/v1")
-    app.include_router(quarantine)
-    app.include_router(review)
-    app.include_router(fhir, prefix="/fhir")
+    app.state.threads = threads
+    lay(app, (identity.router(house.sign_in), ""), (sync, "/sync/v1"), (quarantine, ""),
+        (review, ""), (fhir, "/fhir"))  # fmt: skip
     web.install(app)
     return app
 

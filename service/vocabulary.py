@@ -4,8 +4,9 @@ Glossary: docs/glossary.md. Codes are HL7's where HL7 has one (v3-ActReason, v3-
 v3-Confidentiality); nothing here knows a database, a request or a clock.
 """
 
+import re
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NewType
+from typing import NewType, TypeGuard
 
 Micros = NewType("Micros", int)
 """Microseconds since 1970-01-01T00:00:00Z."""
@@ -181,3 +182,10 @@ HOUSE_TYPES = frozenset(
 )
 """Types about no participant, sealed under the house key."""
 STORED_TYPES = PATIENT_TYPES | HOUSE_TYPES
+
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether a record could have this id: ids here are lower-case hyphenated UUIDs."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None

@@ -37,7 +37,7 @@ STATUS_CODES = {404: "not-found", 405: "not-supported", 413: "too-long", 415: "n
 log = structlog.get_logger()
 
 
-def gate(request: Request) -> Access:
+async def gate(request: Request) -> Access:
     access: Access = request.app.state.access
     return access
 

@@ -16,6 +16,8 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
     "contracts"
 ]
 MODULES = sorted(SERVICE.rglob("*.py"))
+SIZED = [path for path in MODULES if "versions" not in path.parts]
+"""A migration is a frozen list of columns: its length says nothing."""
 
 BREACHES = {
     "Floors": ("records/view.py", "service.access.permit"),
@@ -191,7 +193,7 @@ def test_nothing_is_printed_but_by_the_command_line():
 def test_files_are_short():
     long = {
         within(path): lines
-        for path in MODULES
+        for path in SIZED
         if (lines := len(path.read_text().splitlines()))
         > LONGER_FILES.get(within(path), MOST_LINES)
     }
@@ -201,7 +203,7 @@ def test_files_are_short():
 def test_functions_are_short():
     long = {
         name: lines
-        for path in MODULES
+        for path in SIZED
         for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (name := f"{within(path)}:{node.name}")

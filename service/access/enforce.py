@@ -12,8 +12,7 @@ recorded answers 503, not 403: nothing leaves that the ledger does not know of.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
@@ -22,16 +21,15 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from service.access import receipt
 from service.access.act import Act
+from service.access.asking import Asked, Asking, login, random_id, refusal
 from service.access.caller import Caller, Presented, Tokens
 from service.access.permit import Deny, Permit
 from service.access.policy import decide
 from service.access.viewing import subject_of, view_of
 from service.audit.append import append
-from service.audit.entry import Entry, Kind, Outcome
 from service.audit.groupcommit import GroupCommit
 from service.audit.log import Ledger
 from service.database.faults import reason
-from service.database.ids import uuid7
 from service.database.opener import Opener
 from service.database.transactions import Transactions
 from service.errors import Absent, Conflict, Forbidden, PeernotesError, Unavailable
@@ -42,11 +40,9 @@ from service.records.store import Records
 from service.vocabulary import (
     WRITES,
     Action,
-    EntryId,
     Micros,
     PatientId,
     Purpose,
-    Relation,
     ResourceId,
 )
 
@@ -68,27 +64,6 @@ class Work:
     def refuse(self, reason: str, /) -> None:
         """The entry says refused; what was written (an assertion seen) is kept all the same."""
         self.refused = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for, kept for the ledger whatever comes of it."""
-
-    action: Action
-    at: Micros
-    type: str
-    id: str
-    patient: PatientId | None
-    purpose: Purpose | None
-
-
-@dataclass(slots=True)
-class Asking:
-    """Who asks, as far as it is known when something goes wrong."""
-
-    principal: str
-    client: str
-    caller: Caller | None = None
 
 
 class Access:
@@ -150,7 +125,7 @@ class Access:
         purpose: Purpose | None = None,
     ) -> Iterator[Act]:
         """Raises Unauthenticated, Forbidden or Unavailable; a refusal is in the ledger by then."""
-        asked = Asked(action, self._clock(), type, _uuid(id), patient, purpose)
+        asked = Asked(action, self._clock(), type, random_id(id), patient, purpose)
         who = Asking(presented.principal, presented.client)
         with (
             self._recorded(asked, who),
@@ -247,11 +222,11 @@ class Access:
                 work = Work(connection, at, self._keyring)
                 yield work
                 leaves = append(
-                    connection, self._ledger, [_login(asked, agent, client, work.refused)]
+                    connection, self._ledger, [login(asked, agent, client, work.refused)]
                 )
             self._lane.acknowledge(leaves)
         except PeernotesError as error:
-            self._lane.submit([_login(asked, agent, client, type(error).__name__)])
+            self._lane.submit([login(asked, agent, client, type(error).__name__)])
             raise
         except (DBAPIError, PoolExhausted) as error:
             raise Unavailable(f"The database cannot take this now ({_cause(error)}).") from error
@@ -265,52 +240,9 @@ class Access:
         if isinstance(error, Absent) and asked.id:
             with self._opener.read() as connection:
                 patient = grounds.owner(connection, asked.type, asked.id)
-        self._lane.submit([_refused(asked, who, patient, error)])
+        self._lane.submit([refusal(asked, who, patient, error)])
         receipt.mark_durable()
-
-
-def _refused(asked: Asked, who: Asking, patient: PatientId | None, error: PeernotesError) -> Entry:
-    caller = who.caller
-    outside = caller is not None and caller.relation is Relation.OUTSIDE
-    hidden = isinstance(error, Absent) and patient is not None and outside
-    refused = isinstance(error, Absent | Forbidden) or error.status == 401  # noqa: PLR2004
-    return Entry(
-        id=EntryId(uuid7(asked.at)),
-        at=asked.at,
-        kind=Kind.CONSENT_REFUSAL if hidden else Kind.REFUSAL if refused else Kind.FAILURE,
-        action=asked.action,
-        outcome=Outcome.REFUSED if error.status < 500 else Outcome.FAILED,  # noqa: PLR2004
-        act=str(uuid4()),
-        agent=who.principal,
-        client=who.client,
-        role=caller.role if caller else "",
-        organisation=(caller.organisation or "") if caller else "",
-        purpose=asked.purpose or "",
-        patient=patient,
-        touched=(),
-        basis="",
-        reason=type(error).__name__,
-        resource_type=asked.type,
-    )
-
-
-def _login(asked: Asked, agent: str, client: str, refused: str) -> Entry:
-    nothing: dict[str, Any] = {"role": "", "organisation": "", "purpose": "", "basis": ""}
-    return Entry(
-        id=EntryId(uuid7(asked.at)), at=asked.at, kind=Kind.LOGIN, action=asked.action,
-        outcome=Outcome.REFUSED if refused else Outcome.SUCCESS, act=str(uuid4()), agent=agent,
-        client=client, patient=None, touched=(), reason=refused,
-        **nothing,
-    )  # fmt: skip
 
 
 def _cause(error: Exception) -> str:
     return reason(error) if isinstance(error, DBAPIError) else "no free connection"
-
-
-def _uuid(text: str) -> str:
-    """Only a UUID may reach the ledger: anything else in an address could be somebody's name."""
-    try:
-        return str(UUID(text)) if text else ""
-    except ValueError:
-        return ""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -50,6 +51,7 @@ def build(url: str, *, pool_size: int = 20) -> Engine:
         connect_args=_connecting(parsed.query),
     )  # fmt: skip
     event.listen(engine, "connect", _postgresql_connected)
+    event.listen(engine, "begin", _postgresql_begin)
     return engine
 
 
@@ -63,6 +65,15 @@ def _postgresql_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # n
     """Plan each statement once: planning the read predicate takes longer than running it."""
     dbapi.prepare_threshold = 2
     dbapi.prepared_max = 400
+    dbapi.autocommit = True  # we begin ourselves, below; commit and rollback end it all the same
+
+
+def _postgresql_begin(connection: Connection) -> None:
+    """The level in the same words: to set it on the connection and reset it costs far more."""
+    begin: str = connection.get_execution_options().get("begin", "BEGIN")
+    pgconn = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
+    if pgconn.exec_(begin.encode()).status != ExecStatus.COMMAND_OK:
+        connection.exec_driver_sql(begin)  # says what is wrong, and drops what is broken
 
 
 def _sqlite_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (DBAPI)

@@ -42,7 +42,7 @@ def version_named(header: str | None) -> int | None:
     if header is None:
         return None
     text = header.strip().removeprefix("W/").strip('"')
-    if not text.isdigit() or len(text) > 9:  # noqa: PLR2004 (a version has no ten digits)
+    if not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 (a version has no ten digits)
         raise Malformed('If-Match names one version, as in W/"3".')
     return int(text)
 

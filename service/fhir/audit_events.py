@@ -12,8 +12,8 @@ from service.errors import Absent, Issue, Malformed
 from service.fhir import bundle
 from service.fhir.answers import base_of
 from service.records.stored import Stored
-from service.records.values import Prefix, is_id, reference, span
-from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose
+from service.records.values import Prefix, reference, span
+from service.vocabulary import HOUSE, Action, EntryId, Micros, PatientId, Purpose, is_id
 from service.web import FHIR_JSON
 
 PARAMETERS = {
@@ -25,6 +25,8 @@ PARAMETERS = {
 }
 KNOWN = {*PARAMETERS, "_count", "_before", "_format"}
 MOST = 500
+DIGITS = 18
+"""Of an instant in microseconds: what a database keeps as a whole number."""
 Parameters = list[tuple[str, str]]
 
 
@@ -80,7 +82,7 @@ def _criteria(request: Request, parameters: Parameters, at: Micros) -> ledger.Cr
         raise Malformed("Only `date` may be given more than once.")
     since, until = _dates([value for name, value in parameters if name == "date"], request, at)
     count = given.get("_count", "50")
-    if not count.isdigit() or not 0 < int(count) <= MOST:
+    if not count.isdecimal() or not 0 < int(count) <= MOST:
         raise Malformed(f"_count is a whole number from 1 to {MOST}.")
     if given.get("outcome", "0") not in {"0", "4", "8"}:
         raise Malformed("outcome is 0, 4 or 8.")
@@ -137,7 +139,7 @@ def _before(text: str | None) -> tuple[Micros, EntryId] | None:
     if text is None:
         return None
     at, _, id_ = text.partition(".")
-    if not at.isdigit() or not is_id(id_):
+    if not at.isdecimal() or len(at) > DIGITS or not is_id(id_):
         raise Malformed("This page link is damaged; search again.")
     return Micros(int(at)), EntryId(id_)
 

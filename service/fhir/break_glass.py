@@ -17,8 +17,7 @@ from service.fhir.answers import demand_json_body
 from service.fhir.described import BODY
 from service.records import glass
 from service.records.document import parse
-from service.records.values import is_id
-from service.vocabulary import Action, Micros, PatientId, Purpose
+from service.vocabulary import Action, Micros, PatientId, Purpose, is_id
 from service.web import FHIR_JSON, Body, Caller, Gate
 
 router = APIRouter()

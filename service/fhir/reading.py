@@ -25,7 +25,7 @@ def demand(type_: str, interaction: str) -> None:
 
 
 def version(text: str) -> int:
-    if not text.isdigit() or len(text) > 9:  # noqa: PLR2004 (a version has no ten digits)
+    if not text.isdecimal() or len(text) > 9:  # noqa: PLR2004 (a version has no ten digits)
         raise Malformed("A version id is a whole number.")
     return int(text)
 
@@ -68,7 +68,7 @@ def history(
     demand(type_, "history-instance")
     demand_json_answer(request)
     count = request.query_params.get("_count", "50")
-    if not count.isdigit() or not 0 < int(count) <= MOST_VERSIONS:
+    if not count.isdecimal() or not 0 < int(count) <= MOST_VERSIONS:
         raise Malformed(f"_count is a whole number from 1 to {MOST_VERSIONS}.")
     before = request.query_params.get("_before")
     below = version(before) if before else LATEST

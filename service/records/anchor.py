@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from service.errors import Invalid, Issue, Malformed
-from service.vocabulary import HOUSE_TYPES, STORED_TYPES
+from service.vocabulary import HOUSE_TYPES, STORED_TYPES, is_id
 
 Json = Mapping[str, object]
 
@@ -18,7 +18,6 @@ SUBJECT: Mapping[str, str] = {
 }  # fmt: skip
 """The element that names the participant; for the last two, what belongs to the participant."""
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _LOCAL = re.compile(r"([A-Z][A-Za-z]{1,40})/([^/?#]+)(?:/_history/[^/?#]+)?")
 
 
@@ -40,15 +39,11 @@ def stored_type(resource: Json) -> str:
 
 def checked_id(value: object) -> str:
     """A lower-case hyphenated UUID; a second spelling of one id would be a second record."""
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not is_id(value):
         raise Malformed("An id here is a lower-case UUID.", Issue(
             "value", "An id here is a lower-case UUID; choose one, or let the server choose.", "id",
         ))  # fmt: skip
     return value
-
-
-def is_id(value: str) -> bool:
-    return _UUID.fullmatch(value) is not None
 
 
 def anchors(resource: Json, type: str) -> tuple[Link, ...]:

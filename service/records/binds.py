@@ -15,8 +15,8 @@ from service.records.directory import Directory
 from service.records.extract import ANY, target_id
 from service.records.parameters import Kind, Parameter, Source
 from service.records.query import Chained, Filter, Query, Reversed
-from service.records.values import Reference, Span, Token, is_id
-from service.vocabulary import HOUSE, HOUSE_TYPES, STORED_TYPES
+from service.records.values import Reference, Span, Token
+from service.vocabulary import HOUSE, HOUSE_TYPES, STORED_TYPES, is_id
 
 NO_ONE = "ffffffff-ffff-4fff-bfff-ffffffffffff"
 """An id that no row has: where a value cannot be an id of ours, it finds nothing."""

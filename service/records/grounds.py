@@ -9,10 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, select
 from sqlalchemy.types import String
 
 from service.database.metadata import GUID, MICROS
-from service.records.anchor import is_id
 from service.records.tables import consent_rule, resource
 from service.records.view import View
-from service.vocabulary import PatientId, Purpose
+from service.vocabulary import PatientId, Purpose, is_id
 
 _r = consent_rule.c
 _PERMITS = select(consent_rule).where(

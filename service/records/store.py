@@ -21,7 +21,7 @@ from service.errors import Absent, Conflict, Forbidden, Gone, Malformed, StaleVe
 from service.keys.keyring import Keyring
 from service.records import edges, found, rows
 from service.records import rules as consent
-from service.records.anchor import checked_id, is_id, stored_type
+from service.records.anchor import checked_id, stored_type
 from service.records.document import stamp
 from service.records.draft import Draft, as_target, draft, index, kept, labels_of
 from service.records.labels import Labels
@@ -32,7 +32,7 @@ from service.records.targets import References, mixed
 from service.records.values import Interval
 from service.records.view import Caseload, Everyone, View
 from service.records.visible import parameters, shape
-from service.vocabulary import EntryId, Micros, ResourceId
+from service.vocabulary import EntryId, Micros, ResourceId, is_id
 
 INTAKE = 86_400_000_000
 """For a day, whoever takes a participant in sees them without a CareTeam: time to write one."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from service.errors import Malformed
-from service.vocabulary import OPEN_END, OPEN_START
+from service.vocabulary import OPEN_END, OPEN_START, is_id
 
 Json = Mapping[str, object]
 
@@ -26,7 +26,6 @@ _DATE = re.compile(
     r"(Z|[+\- ]\d\d:\d\d)?)?)?)?",
     re.ASCII,
 )
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _RELATIVE = re.compile(r"(?:(?P<base>\w+://.+)/)?(?P<type>[A-Z][A-Za-z]{2,31})/(?P<id>[^/]+)"
                        r"(?:/_history/[^/]+)?")  # fmt: skip
@@ -236,11 +235,6 @@ def split(text: str, separator: str) -> list[str]:
 def unescape(text: str) -> str:
     r"""Undo `\,` `\|` `\$` `\\`; any other backslash stands for itself."""
     return re.sub(r"\\([,|$\\])", r"\1", text) if "\\" in text else text
-
-
-def is_id(text: str) -> bool:
-    """Whether a row could have this id: ids here are lower-case hyphenated UUIDs."""
-    return _UUID.fullmatch(text) is not None
 
 
 def reference(text: str, base: str = "") -> Reference | None:

@@ -102,8 +102,8 @@ def visible(
 ) -> Condition:
     """Whether `view` sees `row`, an alias of `resource`; run it with `parameters(view)`.
 
-    `type`: the statement pins row.type to it; run it with `parameters(view, type)`. `version`: an alias of resource_version joined to
-    `row`; its own labels must be allowed beside the current ones. `deleted`: let tombstones pass.
+    `type`: pinned by the statement; run it with `parameters(view, type)`. `version`: an alias of
+    resource_version joined to `row`, whose labels are also tested. `deleted`: tombstones pass.
     """
     return predicate(shape(view, type), row, version, deleted)
 

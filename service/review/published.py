@@ -50,9 +50,12 @@ def tile(path: str, access: Gate) -> Response:
 
 def _tile(path: str) -> tiles.Tile:
     try:
-        return tiles.parse_path(path)
+        wanted = tiles.parse_path(path)
     except VerificationError:
         raise Absent("There is no such tile.") from None
+    if wanted.n >= 1 << 55:  # beyond any tree's 2^63 leaves, and any database's whole numbers
+        raise Absent("There is no such tile.")
+    return wanted
 
 
 @router.get("/healthz")

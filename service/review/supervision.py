@@ -131,7 +131,7 @@ def _open_tasks(act: Act, note: str) -> list[tuple[dict[str, Any], int]]:
 def _question(body: bytes) -> str:
     try:
         question = msgspec.json.decode(body)["question"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
         question = None
     if not isinstance(question, str) or not 0 < len(question.strip()) <= LONGEST_QUESTION:
         issue = Issue("required", "Say what is asked, in at most 2000 characters.", "question")

@@ -57,7 +57,7 @@ def read_batch(body: bytes) -> Batch:
     try:
         raw = msgspec.json.decode(body)
         device, version, operations = raw["device"], raw["app_version"], raw["ops"]
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
         raise Malformed("The batch cannot be read: send its operations one by one.") from None
     if not isinstance(operations, list) or not all(isinstance(op, dict) for op in operations):
         raise Malformed("`ops` is a list of operations.")

@@ -2,14 +2,18 @@
 
 import gzip
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from service.cli.demo_data import GOAL, MARIA
 from service.cli.people import fresh
 from service.records.document import parse
-from service.vocabulary import Action
+from service.sync.push import push as send
+from service.vocabulary import Action, ResourceId
 from tests.demo_house import TERRENCE, Town
 from tests.sync.operations import (
     OTHER_TABLET,
@@ -296,3 +300,28 @@ def test_a_note_of_another_is_not_amended_and_one_unseen_is_quarantined(town: To
     one(dana, signed)
     assert one(sam, on_note(sam, "note.amend", passage(signed)))["status"] == "rejected"
     assert one(lee, on_note(lee, "note.append", passage(signed)))["status"] == "quarantined"
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=8), each, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_junk_anywhere_gets_an_answer_and_never_an_error(town: Town, data: st.DataObject) -> None:
+    """Whatever is in an operation, honest hash or not: it is answered, and alone."""
+    dana = town["dana"]
+    whole = session(dana)
+    name = data.draw(st.sampled_from(sorted(whole.keys() - {"sha256", "op_id"})))
+    broken = {**whole, name: data.draw(junk)}
+    with suppress(ValueError):
+        broken = resealed(broken)
+    pusher = town.presented("dana")
+    results = send(town.house.access, pusher, ResourceId(TABLET), (broken, whole), ("SUD",))
+    assert results[0]["status"] in ("rejected", "denied", "blocked", "applied")
+    assert results[1]["status"] in ("applied", "rejected")

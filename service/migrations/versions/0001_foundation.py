@@ -416,6 +416,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_sync_operation_device", "sync_operation", ["device", "number"], unique=False
     )
+    op.create_index(
+        "ix_sync_operation_quarantined",
+        "sync_operation",
+        ["received"],
+        unique=False,
+        sqlite_where=sa.text("status = 'quarantined'"),
+        postgresql_where=sa.text("status = 'quarantined'"),
+    )
     op.create_table(
         "token_key",
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
