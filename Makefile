@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench soak pins clean
+.PHONY: help run test check demo bench load soak pins clean
 
 help: ## list what make can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ check: .venv/test.stamp ## lint, format, types, import contracts
 
 bench: .venv/test.stamp ## measure the service beside its floor; writes docs/performance.md
 	@$(BIN)/python -m bench
+
+load: .venv/test.stamp ## load the larger synthetic export on both databases, in LOAD_SECONDS (180) each
+	@LOAD=1 $(BIN)/python -m pytest tests/cli/test_load.py -s
 
 soak: .venv/test.stamp ## kill the ledger's processes at random for CRASH_SECONDS (300)
 	@CRASH_SECONDS=$${CRASH_SECONDS:-300} $(BIN)/python -m pytest tests/audit/test_crash.py -s

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from service.audit import search
 from service.audit.entry import Entry
 from service.audit.search import Criteria, Found
-from service.errors import Absent, Forbidden
+from service.errors import Forbidden
 from service.records.view import Everyone, OwnRecord, Reach
 from service.vocabulary import EntryId, Micros, PatientId
 
@@ -33,7 +33,7 @@ class Log:
                 raise Forbidden("This role does not read the log.")
 
     def find(self, criteria: Criteria) -> list[Found]:
-        """Absent for another's record, as if there were no such participant."""
+        """Newest first; Forbidden when it is about another's record, whether or not they exist."""
         return search.find(self.connection, replace(criteria, patient=self.about(criteria.patient)))
 
     def by_id(self, entry: EntryId) -> Found | None:
@@ -51,5 +51,5 @@ class Log:
         if self.own is None:
             return patient
         if patient not in (None, self.own):
-            raise Absent("There is nothing about this participant.")
+            raise Forbidden("A participant reads the log of their own record alone.")
         return self.own

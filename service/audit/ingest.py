@@ -44,6 +44,11 @@ _POSTGRESQL_QUEUED = text(
     f"WITH e AS ({_ENTRIES}) INSERT INTO ledger_pending (id, log, bad) "
     "SELECT unnest(CAST(:id AS uuid[])), CAST(:log AS smallint), false"
 )
+_VALUES = ", ".join(f"CAST(:{c} AS {t})" for c, t in zip(_COLUMNS, _TYPES, strict=True))
+_ONE_QUEUED = text(  # most acts have one entry; arrays of one cost twice as much to bind
+    f"WITH e AS (INSERT INTO ledger_entry (log, {', '.join(_COLUMNS)}) VALUES (:log, {_VALUES})) "  # noqa: S608 (constants)
+    "INSERT INTO ledger_pending (id, log, bad) VALUES (CAST(:id AS uuid), :log, false)"
+)
 _ENTRY = insert(ledger_entry)
 _PENDING = insert(ledger_pending)
 
@@ -60,6 +65,10 @@ def write(connection: Connection, ledger: Ledger, rows: Sequence[Row], *, queue:
         for r in rows
     ]  # fmt: skip
     if connection.dialect.name == "postgresql":
+        if queue and len(values) == 1:
+            one = dict(zip(_COLUMNS, values[0], strict=True))
+            connection.execute(_ONE_QUEUED, {"log": ledger.log, **one})
+            return
         arrays = dict(zip(_COLUMNS, map(list, zip(*values, strict=True)), strict=True))
         statement = _POSTGRESQL_QUEUED if queue else _POSTGRESQL
         connection.execute(statement, {"log": ledger.log, **arrays})

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from service.access.enforce import opener
 from service.app import LOG, clock
 from service.audit import search, verify
 from service.audit.checkpoint import Policy
@@ -13,7 +12,7 @@ from service.audit.compare import compare
 from service.audit.crosscheck import crosscheck
 from service.audit.log import Ledger
 from service.cli.offline import policy
-from service.database import engine as engines
+from service.cli.setup import opened
 from service.keys.keyring import start
 from service.settings import Settings
 
@@ -64,10 +63,9 @@ def _directory(arguments: Namespace) -> int:
 
 def _database(settings: Settings) -> int:
     """Every step, 5 and 7 included: what is searched by and what is stored agree with the log."""
-    transactions = opener(engines.build(settings.database_url, pool_size=2))
-    keyring = start(transactions, settings.keyring, create=False, at=clock())
-    ledger = Ledger(LOG, keyring.ingest_key)
-    with transactions.read() as connection:
+    with opened(settings) as transactions, transactions.read() as connection:
+        keyring = start(transactions, settings.keyring, create=False, at=clock())
+        ledger = Ledger(LOG, keyring.ingest_key)
         report = verify.verify_log(
             partial(search.served, connection), Policy.parse(policy(settings))
         )

@@ -11,15 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from service.access.enforce import opener
 from service.access.installation import found
 from service.app import LOG, clock
 from service.audit import memory, search
 from service.audit.log import Ledger
 from service.audit.notary import Notary
 from service.audit.sequencer import Sequencer
-from service.cli.setup import answering, found_notary, private
-from service.database import engine as engines
+from service.cli.setup import found_notary, opened, private
 from service.database.opener import Opener
 from service.errors import KeysRefused
 from service.keys.keyring import start
@@ -45,9 +43,7 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for i
 
 
 def run(arguments: Namespace, settings: Settings) -> int:
-    engine = engines.build(settings.database_url, pool_size=4)
-    transactions = opener(engine)
-    with answering():
+    with opened(settings, pool_size=4) as transactions:
         origin = _origin(transactions)
         keyring = start(transactions, settings.keyring, create=False, at=clock())
         ledger = Ledger(LOG, keyring.ingest_key)
@@ -57,10 +53,7 @@ def run(arguments: Namespace, settings: Settings) -> int:
         if arguments.only != "sequencer":
             _agree(transactions, settings, origin)
             machines.append(Notary(transactions, ledger, settings.notary_dir, clock))
-    try:
         return _attend(machines, Console(stderr=True))
-    finally:
-        engine.dispose()
 
 
 def _origin(transactions: Opener) -> str:

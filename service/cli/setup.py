@@ -51,13 +51,8 @@ def run(_arguments: Namespace, settings: Settings) -> int:
 def prepare(settings: Settings) -> bool:
     """True when this was the first start. Raises KeysRefused where keys and data do not match."""
     private(settings.data_dir, "PEERNOTES_DATA_DIR")
-    engine = engines.build(settings.database_url, pool_size=2)
-    transactions = opener(engine)
-    try:
-        with answering():
-            return _prepared(settings, transactions)
-    finally:
-        engine.dispose()
+    with opened(settings) as transactions:
+        return _prepared(settings, transactions)
 
 
 def _prepared(settings: Settings, transactions: Opener) -> bool:
@@ -106,6 +101,17 @@ def _demand_mode(settings: Settings, installed: Installation) -> None:
             "This database is in production; demo mode would load fictional people into it. Set"
             " PEERNOTES_MODE=production."
         )
+
+
+@contextmanager
+def opened(settings: Settings, *, pool_size: int = 2) -> Iterator[Opener]:
+    """The database for a command's own work, closed again whatever happens."""
+    engine = engines.build(settings.database_url, pool_size=pool_size)
+    try:
+        with answering():
+            yield opener(engine)
+    finally:
+        engine.dispose()
 
 
 @contextmanager

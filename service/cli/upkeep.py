@@ -3,9 +3,8 @@
 from argparse import Namespace
 from typing import Any
 
-from service.access.enforce import opener
 from service.app import clock
-from service.database import engine as engines
+from service.cli.setup import opened
 from service.keys import rotation
 from service.settings import Settings
 
@@ -22,7 +21,7 @@ def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for i
 
 
 def run(_arguments: Namespace, settings: Settings) -> int:
-    transactions = opener(engines.build(settings.database_url, pool_size=2))
-    count = rotation.rotate(transactions, settings.keyring, at=clock())
+    with opened(settings) as transactions:
+        count = rotation.rotate(transactions, settings.keyring, at=clock())
     print(f"{count} keys are wrapped under the new key; no record was touched.")
     return 0

@@ -5,9 +5,11 @@ lines are kept out of errors by `faults.reason`.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from psycopg.pq import ExecStatus
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -23,6 +25,7 @@ PRAGMAS = (
     "PRAGMA cache_size=-65536",
 )
 LEAST_SQLITE = (3, 37)
+PATIENCE = 10
 OPTIONS = "-c plan_cache_mode=force_generic_plan -c lock_timeout=10s"
 """By default PostgreSQL waits for a lock for ever; here the caller gets 503 instead."""
 
@@ -45,16 +48,32 @@ def build(url: str, *, pool_size: int = 20) -> Engine:
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True, pool_size=pool_size, max_overflow=0, pool_pre_ping=False,
-        connect_args={"options": OPTIONS},
+        connect_args=_connecting(parsed.query),
     )  # fmt: skip
     event.listen(engine, "connect", _postgresql_connected)
+    event.listen(engine, "begin", _postgresql_begin)
     return engine
+
+
+def _connecting(given: Mapping[str, object]) -> dict[str, object]:
+    """Our options, then the operator's own; a silent server is given up, not waited for."""
+    options = f"{OPTIONS} {given.get('options', '')}".strip()
+    return {"options": options, "connect_timeout": given.get("connect_timeout", PATIENCE)}
 
 
 def _postgresql_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (DBAPI)
     """Plan each statement once: planning the read predicate takes longer than running it."""
     dbapi.prepare_threshold = 2
     dbapi.prepared_max = 400
+    dbapi.autocommit = True  # we begin ourselves, below; commit and rollback end it all the same
+
+
+def _postgresql_begin(connection: Connection) -> None:
+    """The level in the same words: to set it on the connection and reset it costs far more."""
+    begin: str = connection.get_execution_options().get("begin", "BEGIN")
+    pgconn = connection.connection.dbapi_connection.pgconn  # type: ignore[union-attr]
+    if pgconn.exec_(begin.encode()).status != ExecStatus.COMMAND_OK:
+        connection.exec_driver_sql(begin)  # says what is wrong, and drops what is broken
 
 
 def _sqlite_connected(dbapi: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 (DBAPI)

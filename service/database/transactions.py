@@ -23,7 +23,7 @@ class Transactions:
         self.writer = writer or threading.Lock()
         if engine.dialect.name == "postgresql":
             self._reading = engine.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
+                begin="BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
             )
         else:
             self._reading = engine.execution_options(begin="BEGIN")

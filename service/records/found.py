@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Integer, Select, bindparam, select
 
 from service.database.metadata import GUID
-from service.records.listed import one_of
+from service.records.listed import one_of, one_of_ids
 from service.records.tables import TYPE, resource, resource_version
 from service.records.visible import Shape, predicate
 
@@ -56,6 +56,6 @@ def named(kind: Shape) -> Statement:
         r.c.type, r.c.id, r.c.patient, r.c.conf, r.c.families, r.c.audience, r.c.author
     ).where(
         one_of(r.c.type, "types"),
-        r.c.id.in_(bindparam("ids", type_=GUID, expanding=True)),
+        one_of_ids(r.c.id, "ids"),
         predicate(kind, r),
     )

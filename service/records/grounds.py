@@ -6,9 +6,9 @@ Both are for the ledger and the notice. Neither decides anything: `visible()` ha
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
-from sqlalchemy.types import String
 
 from service.database.metadata import GUID, MICROS
+from service.records.listed import one_of
 from service.records.tables import consent_rule, resource
 from service.records.view import View
 from service.vocabulary import PatientId, Purpose, is_id
@@ -17,8 +17,8 @@ _r = consent_rule.c
 _PERMITS = select(consent_rule).where(
     _r.patient == bindparam("patient", type_=GUID),
     _r.effect == "permit",
-    _r.recipient.in_(bindparam("recipients", type_=String, expanding=True)),
-    _r.purpose.in_(bindparam("purposes", type_=String, expanding=True)),
+    one_of(_r.recipient, "recipients"),
+    one_of(_r.purpose, "purposes"),
     _r.lo <= bindparam("at", type_=MICROS),
     _r.hi > bindparam("at", type_=MICROS),
 )

@@ -10,6 +10,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean, TypeDecorator, TypeEngine
 
+from service.database.metadata import GUID
+
 
 class Texts(TypeDecorator[list[str]]):
     """Strings: an array on PostgreSQL, a JSON array on SQLite."""
@@ -22,6 +24,21 @@ class Texts(TypeDecorator[list[str]]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401 (SQLAlchemy's)
         return list(value) if dialect.name == "postgresql" else json.dumps(list(value))
+
+
+class Ids(TypeDecorator[list[str]]):
+    """Ids: an array on PostgreSQL, on SQLite a JSON array of them as that keeps them."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return ARRAY(GUID) if dialect.name == "postgresql" else String()
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ANN401 (SQLAlchemy's)
+        if dialect.name == "postgresql":
+            return list(value)
+        return json.dumps([one.replace("-", "") for one in value])
 
 
 class _OneOf(FunctionElement[bool]):
@@ -44,3 +61,8 @@ def _one_of_postgresql(element: _OneOf, compiler: SQLCompiler, **options: Any) -
 def one_of(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Whether `column` is one of the strings bound as `name`."""
     return _OneOf(column, bindparam(name, type_=Texts()))
+
+
+def one_of_ids(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Whether `column` is one of the ids bound as `name`."""
+    return _OneOf(column, bindparam(name, type_=Ids()))

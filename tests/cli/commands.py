@@ -1,5 +1,6 @@
 """Runs the command line: in this process where it is quick, in a process of its own to kill it."""
 
+import io
 import os
 import re
 import signal
@@ -7,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 from urllib.request import urlopen
 
 import pytest
 
-from service.cli.main import parser
+from service.cli.main import main, parser
 from service.settings import from_environment
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +38,18 @@ def environment(folder: Path, url: str = "", **more: str) -> dict[str, str]:
     } | more
 
 
-def peernotes(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PEERNOTES, *arguments], env=os.environ | environ, cwd=ROOT, capture_output=True,
-        text=True, check=False, timeout=120,
-    )  # fmt: skip
+def here(environ: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Exit code, and what was said on stderr, of a command in this process."""
+    said = io.StringIO()
+    with (
+        patch.dict(os.environ, environ),
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(said),
+        pytest.raises(SystemExit) as done,
+    ):
+        main(arguments)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return int(done.value.code or 0), said.getvalue()
 
 
 def started(environ: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:

@@ -28,8 +28,11 @@ EVERY = sorted(commands(parser()))
 
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)
 def test_every_command_has_help_with_an_example_that_parses(
-    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    command: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "500")  # an example is not broken at a hyphen
     with pytest.raises(SystemExit) as done:
         main([*command, "--help"])
     assert done.value.code == 0

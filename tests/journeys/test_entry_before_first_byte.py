@@ -142,7 +142,24 @@ class Scene:
         yield "POST", back, sam, back.replace("{id_}", note), b'{"question":"When?"}'
         sign = "/supervise/notes/{id_}/co-sign"
         yield "POST", sign, sam, sign.replace("{id_}", note), b""
+        yield from self._quarantined(dana, sam)
         yield from self._reviews(casey)
+
+    def _quarantined(
+        self, dana: Caller, sam: Caller
+    ) -> Iterator[tuple[str, str, Caller, str, bytes]]:
+        """Two sessions that were signed the day after tomorrow wait for the supervisor."""
+        late = [session(dana, self.who, signed_at="2199-01-01T00:00:00Z") for _ in range(2)]
+        held = [logged.operation for logged in late]
+        answer = self.service.ask(
+            dana, "POST", "/sync/v1/push", {"device": TABLET, "app_version": "1", "ops": held}
+        )
+        assert [each["status"] for each in answer.json()["results"]] == ["quarantined"] * 2
+        door = "/supervise/quarantine"
+        yield "GET", door, sam, door, b""
+        for operation, decision in zip(held, ("release", "dismiss"), strict=True):
+            path = f"{door}/{operation['op_id']}/{decision}"
+            yield "POST", f"{door}/{{op_id}}/{decision}", sam, path, b""
 
     def _reviews(self, casey: Caller) -> Iterator[tuple[str, str, Caller, str, bytes]]:
         entries = self.service.ask(casey, "GET", f"/review/entries?patient={self.who.id}")

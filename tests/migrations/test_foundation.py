@@ -22,15 +22,11 @@ REMEDY = (
 CATALOGUE = {
     "sqlite": ("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL",),
     "postgresql": (
-        (
-            "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable,"
-            " column_default FROM information_schema.columns WHERE table_schema = 'public'"
-        ),
+        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable,
+           column_default FROM information_schema.columns WHERE table_schema = 'public'""",
         "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-        (
-            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE connamespace = 'public'::regnamespace"
-        ),
+        """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+           WHERE connamespace = 'public'::regnamespace""",
         "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
         "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     ),

@@ -57,7 +57,7 @@ def test_a_participant_has_their_own_and_no_others(town: Town) -> None:
     assert accounting(town, MARIA, "maria") == accounting(town)
     hidden = town["maria"].get(f"/review/accounting/{TERRENCE}")
     nobody = town["maria"].get(f"/review/accounting/{fresh()}")
-    assert (hidden.status_code, hidden.content) == (404, nobody.content)
+    assert (hidden.status_code, hidden.content) == (403, nobody.content)
     assert accounting(town, TERRENCE, "terrence") == []
 
 
