@@ -77,7 +77,8 @@ def included(
                 beside[kind, row.id] = row
         if len(beside) > MOST_INCLUDED:
             raise TooMany
-    return tuple(opened(connection, keyring, kind, row) for (kind, _), row in beside.items())
+    # In an order of its own: the database's may depend on rows that this caller does not see.
+    return tuple(opened(connection, keyring, key[0], beside[key]) for key in sorted(beside))
 
 
 def _ahead(
