@@ -43,11 +43,8 @@ def write(
     folder: Path, figures: Sequence[Figure], plan: Plan, circumstances: Circumstances
 ) -> None:
     """`folder` gets performance.md and performance.svg."""
-    notes = NOTES
     parts = [*_head(plan, circumstances), *_budgets(figures), *_tables(figures)]
-    (folder / "performance.md").write_text(
-        "\n".join(parts) + ("\n" + notes.read_text() if notes.exists() else "")
-    )
+    (folder / "performance.md").write_text("\n".join(parts) + "\n" + NOTES.read_text())
     (folder / PLOT).write_text(_plot(figures))
 
 
