@@ -21,6 +21,7 @@ from service.records.parameters import COMMON, PARAMETERS
 from service.review.routes import router as review
 from service.settings import PREFIX
 from service.sync.handlers import HANDLERS
+from service.sync.quarantine import router as quarantine
 from service.sync.routes import router as sync
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,7 @@ def served() -> set[str]:
     app = FastAPI(docs_url=None, redoc_url=None)
     app.include_router(identity.router(SimpleNamespace()))
     app.include_router(sync, prefix="/sync/v1")
+    app.include_router(quarantine)
     app.include_router(review)
     app.include_router(fhir, prefix="/fhir")
     return {

@@ -221,6 +221,6 @@ def test_nothing_is_left_for_later():
 
 
 def test_no_two_test_files_share_a_name():
-    """pytest imports them by name alone: the second of two would not be collected."""
+    """Pytest imports them by name alone: the second of two would not be collected."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)

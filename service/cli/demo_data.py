@@ -6,6 +6,7 @@ written to DATA_DIR/demo, readable by the owner alone.
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def load(house: House, console: Console, *, first: bool) -> None:
     if not first and (folder / "staff.json").exists():
         return
     console.print("Loading fictional demo people ...")
+    while not house.access.healthy:  # the ledger's stream opens before anything is dated after it
+        time.sleep(0.01)
     with house.access.operate(Action.IMPORT, OPERATOR) as act:
         for resource in resources():
             act.update(resource)

@@ -30,6 +30,8 @@ def play(console: Console, people: dict[str, Person], ehr: Ehr, settings: Settin
     _revoke(console, people["maria"])
     _pull_again(console, ehr, encounter)
     _review(console, people["casey"], settings)
+    _grant_again(people["maria"])
+    console.print("Maria gives her consent again, so that you find something to look at.")
     console.rule("[bold green]Every step held")
 
 
@@ -52,6 +54,8 @@ def _grant_again(maria: Person) -> None:
 
 
 def _signed_in(person: Person) -> None:
+    if person.token:
+        return
     answer = person.sign_in()
     _demand(answer.status_code == 200, f"{person.username} signs in", answer)
 

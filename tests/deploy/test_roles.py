@@ -153,7 +153,8 @@ def test_a_role_cannot_do_another_ones_work(
 
 
 @pytest.mark.usefixtures("settings")
-def test_triggers_stop_even_the_owner(owned: str) -> None:
+def test_triggers_stop_even_the_owner(settings: Settings, owned: str) -> None:
+    open_house(settings).close()  # its stream's entries are there to be deleted
     engine = create_engine(owned)
     for statement in ("TRUNCATE ledger_entry", "DELETE FROM ledger_entry"):
         with engine.begin() as connection, pytest.raises(Exception, match="append-only"):

@@ -138,8 +138,8 @@ def test_an_insert_that_fails_refuses_reads_and_writes(known: Known, beside: Eng
 @contextmanager
 def locked(engine: Engine) -> Iterator[Connection]:
     """Somebody else holds what every entry needs."""
-    immediate = engine.execution_options(begin="BEGIN IMMEDIATE")
-    with immediate.begin() as connection:
+    begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
+    with engine.execution_options(begin=begin).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("LOCK TABLE ledger_entry IN EXCLUSIVE MODE"))
         yield connection
