@@ -7,11 +7,19 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from bench import machine, report, seed, serving
 from bench.measure import LOADS, Figure, Place, Plan, cores
@@ -97,24 +105,24 @@ def measured(plan: Plan, server: str | None, folder: Path, progress: Progress) -
         setup.prepare(environment)
         callers, held = None, 0
         for size in plan.sizes:
-            with closing(open_house(environment)) as house:
-                filling = progress.add_task(f"Seeding to {size:,}", total=size - held)
-                if callers is None:
-                    seed.begin(house, plan.people, lambda _: None)
+            filling = progress.add_task(f"Seeding to {size:,}", total=size - held)
+            if callers is None:
+                with closing(open_house(environment)) as house:
+                    seed.begin(house, plan.people)
                     callers = seed.callers(house)
-                seed.grow(
-                    house, held, size, plan.people,
-                    lambda done, task=filling: progress.advance(task, done),  # type: ignore[misc]
-                )  # fmt: skip
+            advance = partial(progress.advance, filling)
+            seed.grow(environment, held, size, plan.people, advance)
+            with closing(open_house(environment)) as house:
+                seed.catch_up(house)
             held = size
             task = progress.add_task("Measuring", total=plan.rounds * len(LOADS))
-
-            def told(what: str, task: object = task) -> None:
-                progress.update(task, description=what, advance=1)  # type: ignore[arg-type]
-
             place = Place(plan, database, size, callers, settings)
-            figures += place.figures(told)
+            figures += place.figures(partial(_tell, progress, task))
     return figures
+
+
+def _tell(progress: Progress, task: TaskID, what: str) -> None:
+    progress.update(task, description=what, advance=1)
 
 
 def versions() -> str:

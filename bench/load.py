@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -122,11 +123,7 @@ async def _drive(port: int, requests: Iterator[bytes], seconds: float) -> Run:
     tally = Tally(requests, began + seconds)
     ends = [loop.create_future() for _ in range(CONNECTIONS)]
     for end in ends:
-        await loop.create_connection(
-            lambda end=end: Connection(tally, end),
-            "127.0.0.1",
-            port,  # type: ignore[misc]
-        )
+        await loop.create_connection(partial(Connection, tally, end), "127.0.0.1", port)
     async with asyncio.timeout(seconds + PATIENCE):
         await asyncio.gather(*ends)
     took = time.perf_counter() - began

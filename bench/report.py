@@ -22,7 +22,8 @@ from bench.plot import Group, bars
 BUDGETS = {CREATE: 900, READ: 1_800, SEARCH: 1_700, SESSION: 400}
 """Requests a second: two cores, the load generator on them, PostgreSQL (design, section 5)."""
 FLAT = 0.2
-NOTES = "performance-notes.md"
+NOTES = Path(__file__).parent / "notes.md"
+"""What the figures do not say by themselves; appended to every report."""
 PLOT = "performance.svg"
 
 
@@ -41,12 +42,9 @@ class Circumstances:
 def write(
     folder: Path, figures: Sequence[Figure], plan: Plan, circumstances: Circumstances
 ) -> None:
-    """`folder` gets performance.md and performance.svg; performance-notes.md there is appended."""
-    notes = folder / NOTES
+    """`folder` gets performance.md and performance.svg."""
     parts = [*_head(plan, circumstances), *_budgets(figures), *_tables(figures)]
-    (folder / "performance.md").write_text(
-        "\n".join(parts) + ("\n" + notes.read_text() if notes.exists() else "")
-    )
+    (folder / "performance.md").write_text("\n".join(parts) + "\n" + NOTES.read_text())
     (folder / PLOT).write_text(_plot(figures))
 
 

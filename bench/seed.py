@@ -1,18 +1,24 @@
 """Fills a fresh database through the gate's own import act, and signs its callers in."""
 
+import atexit
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from joserfc.jwk import ECKey
+
 from bench import town
 from service.access.caller import OWN_APP, ROLE_SCOPE
-from service.app import House, clock
+from service.app import House, clock, open_house
 from service.audit.notary import Notary
 from service.audit.sequencer import sequence
 from service.cli.intake import OPERATOR
 from service.identity import accounts, signing
 from service.identity.accounts import Standing
 from service.identity.passwords import Passwords
+from service.settings import Settings
 from service.vocabulary import Action, Relation, ResourceId, Role
 
 BATCH = 400
@@ -41,27 +47,54 @@ class Callers:
     peers: tuple[Token, ...]
 
 
-def begin(house: House, people: int, told: Callable[[int], None]) -> None:
+def begin(house: House, people: int) -> None:
     """Program, clinic, peers, participants."""
     town_records = chain(town.house(), *(town.person(number) for number in range(people)))
-    _store(house, town_records, told)
+    _store(house, town_records)
 
 
-def grow(house: House, first: int, last: int, people: int, told: Callable[[int], None]) -> None:
-    """Encounters first to last - 1; afterwards the ledger has caught up, and is signed."""
-    _store(house, (town.encounter(number, people) for number in range(first, last)), told)
+def grow(
+    settings: Settings, first: int, last: int, people: int, told: Callable[[int], None]
+) -> None:
+    """Encounters first to last - 1, by as many processes as the database can have writers."""
+    chunks = [range(start, min(start + BATCH, last)) for start in range(first, last, BATCH)]
+    processes = 1 if settings.sqlite else 2
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _move_in, (settings,)) as pool:
+        for done in pool.map(_store_some, chunks, [people] * len(chunks)):
+            told(done)
+
+
+def catch_up(house: House) -> None:
+    """Afterwards every entry is in the tree, and the tree is signed."""
     while sequence(house.transactions, house.ledger, clock()):
         pass
     Notary(house.transactions, house.ledger, house.settings.notary_dir, clock).step()
 
 
-def _store(house: House, resources: Iterable[town.Resource], told: Callable[[int], None]) -> None:
-    waiting = iter(resources)
+_houses: list[House] = []
+"""The one house of a process that seeds."""
+
+
+def _move_in(settings: Settings) -> None:
+    house = open_house(settings)
+    _houses.append(house)
+    atexit.register(house.close)
+
+
+def _store_some(numbers: range, people: int) -> int:
+    return _store(_houses[0], [town.encounter(number, people) for number in numbers])
+
+
+def _store(house: House, resources: Iterable[town.Resource]) -> int:
+    """In acts of BATCH; how many."""
+    waiting, count = iter(resources), 0
     while batch := list(islice(waiting, BATCH)):
         with house.access.operate(Action.IMPORT, OPERATOR) as act:
             for resource in batch:
-                act.update(resource)
-        told(len(batch))
+                act.create(resource, id=ResourceId(resource["id"]))
+        count += len(batch)
+    return count
 
 
 def callers(house: House) -> Callers:
@@ -76,7 +109,7 @@ def callers(house: House) -> Callers:
 
 
 def _system(house: House, standing: Standing, scope: str) -> Token:
-    key = signing.ECKey.generate_key("P-384", auto_kid=True)
+    key = ECKey.generate_key("P-384", auto_kid=True)
     public = key.as_dict(private=False) | {"alg": "ES384", "use": "sig"}
     with house.access.work(Action.ACCOUNT, agent=OPERATOR.principal) as work:
         client_id = accounts.create_client(

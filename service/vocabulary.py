@@ -59,6 +59,7 @@ class Action(StrEnum):
     SIGN_IN = "sign-in"
     TOKEN = "token"  # noqa: S105 (the act of issuing one)
     REVOKE = "revoke"
+    INTROSPECT = "introspect"
     ACCOUNT = "account"
     BREAK_GLASS = "break-glass"
     AUDIT_SEARCH = "audit-search"

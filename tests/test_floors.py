@@ -218,3 +218,9 @@ def test_nothing_is_left_for_later():
     for path in MODULES:
         text = path.read_text()
         assert not any(word in text for word in words), within(path)
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by name alone: the second of two would not be collected."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row
 from service.access.caller import Caller
 from service.access.log import Log
 from service.access.permit import Basis, Permit
+from service.access.submission import demand_changeable, demand_own_words
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.form import faults
@@ -30,7 +31,7 @@ from service.records.binds import named
 from service.records.conditions import Reading
 from service.records.directory import Directory
 from service.records.document import parse
-from service.records.query import Query
+from service.records.query import Query, joins
 from service.records.query import parse as parse_query
 from service.records.search import Page, Searcher
 from service.records.store import Records
@@ -44,6 +45,7 @@ from service.vocabulary import (
     Family,
     Micros,
     PatientId,
+    Purpose,
     Relation,
     ResourceId,
 )
@@ -70,6 +72,7 @@ class Act:
     resource_type: str = ""
     about: PatientId | None = None
     grounds: dict[PatientId, tuple[tuple[ResourceId, Rule], ...]] = field(default_factory=dict)
+    counted: set[PatientId] = field(default_factory=set)
     warnings: list[Issue] = field(default_factory=list)
     said: list[Entry] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
@@ -95,11 +98,20 @@ class Act:
                 type, parameters, Reading(self.zone, self.at, base), lenient=lenient
             )
         about = named(query)
-        if about is None and self.permit.patient_required and type in PATIENT_TYPES:
+        across = type in PATIENT_TYPES or joins(query, PATIENT_TYPES)
+        if about is None and across and self._names_participants:
             raise Forbidden("This caller names the participant: add patient=ID.")
         if about is not None and len(about) == 1:
             self.about = PatientId(next(iter(about)))
+        elif about is not None:
+            self.counted |= {PatientId(each) for each in about}
         return query
+
+    @property
+    def _names_participants(self) -> bool:
+        """Outside recipients and emergencies search one participant's record, never across them."""
+        outside = self.caller.relation is Relation.OUTSIDE
+        return self.permit.patient_required or outside or self.permit.purpose is Purpose.BTG
 
     def search(self, query: Query) -> Page:
         """One page through visible(); whatever it holds will be in the entry."""
@@ -110,6 +122,8 @@ class Act:
             Access(each.patient, each.type, each.id, each.version)
             for each in (*page.stored, *page.included)
         ]
+        if page.total and self.about:  # a count tells something too: a disclosure, and accounted
+            self.counted.add(self.about)
         return page
 
     @property
@@ -123,6 +137,18 @@ class Act:
         return pages.Holder(
             caller.principal, caller.client, self.permit.purpose, caller.scopes or ("role",)
         )
+
+    def submit(self, resource: dict[str, Any], *, if_match: int | None = None) -> Written:
+        """Store what arrived ready-made: new without an id, else the next version under its own."""
+        demand_own_words(self.connection, self.caller, resource)
+        if "id" not in resource:
+            return self.create(resource)
+        try:
+            before = self.records.read(str(resource["resourceType"]), str(resource["id"]))
+        except (Absent, Gone):
+            return self.update(resource, if_match=if_match)
+        demand_changeable(self.connection, self.caller, before, resource)
+        return self.update(resource, if_match=if_match)
 
     def create(self, resource: dict[str, Any], *, id: ResourceId | None = None) -> Written:
         """Store a new resource; a replay with the same id and bytes answers as the first did."""
@@ -204,7 +230,8 @@ class Act:
         """Note which consents a disclosure rests on, for the notice and for the ledger."""
         if self.permit.basis is not Basis.CONSENT:
             return
-        for patient in {met.patient for met in self.records.touched} - {HOUSE, *self.grounds}:
+        met = {each.patient for each in self.records.touched} | self.counted
+        for patient in met - {HOUSE, *self.grounds}:
             self.grounds[patient] = tuple(
                 (ResourceId(row.consent), _rule(row))
                 for row in grounds.permits(self.connection, self.view, patient)
@@ -226,7 +253,9 @@ class Act:
             if entry is None and met.patient == self.about and self.action is not Action.IMPORT:
                 entry = self._own
             touched[entry, met.patient].append(Touched(met.type, met.id, met.version, met.digest))
-        said = []
+        said: list[Entry] = []
+        unmet = self.counted - {self.about} - {whose for _, whose in touched}
+        said += [self._said(patient, (), EntryId(uuid7(self.at))) for patient in sorted(unmet)]
         if not any(patient == self.about or self.about is None for _, patient in touched):
             # About somebody, though nothing of theirs was met: so much is said as well.
             said.append(self._said(self.about, (), EntryId(uuid7(self.at))))
@@ -245,7 +274,7 @@ class Act:
         return Entry(
             id=entry,
             at=self.at,
-            kind=self._kind(outside=outside, met=bool(patient and touched)),
+            kind=self._kind(outside=outside, met=self._met(patient, touched)),
             action=self.action,
             outcome=Outcome.SUCCESS,
             act=self.id,
@@ -260,6 +289,11 @@ class Act:
             reason="",
             resource_type=self.resource_type,
         )
+
+    def _met(self, patient: PatientId | None, touched: tuple[Touched, ...]) -> bool:
+        """Something of this participant's was told: records, or how many there are."""
+        counted = patient in self.counted and bool(self.grounds.get(patient))
+        return patient is not None and (bool(touched) or counted)
 
     def _kind(self, *, outside: bool, met: bool) -> Kind:
         if self.action is Action.BREAK_GLASS:

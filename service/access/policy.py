@@ -68,7 +68,7 @@ class Subject:
 
 
 READS = frozenset({Action.READ, Action.VREAD, Action.HISTORY, Action.SEARCH})
-SIGNING_IN = frozenset({Action.SIGN_IN, Action.TOKEN, Action.REVOKE})
+SIGNING_IN = frozenset({Action.SIGN_IN, Action.TOKEN, Action.REVOKE, Action.INTROSPECT})
 SPECIAL: Mapping[Action, frozenset[Role]] = {
     Action.SYNC_PUSH: frozenset({Role.PEER, Role.SUPERVISOR}),
     Action.IMPORT: frozenset({Role.EHR}),
@@ -124,7 +124,8 @@ def ruling(
         basis=basis_of(reach, claimed),
         obligations=obligations_of(claimed, outside=outside),
         author=author_of(subject, claimed),
-        bound_by_denials=not isinstance(reach, OwnRecord),
+        # Nobody hides a record, or the consent that hides it, from the person or from compliance.
+        bound_by_denials=not (isinstance(reach, OwnRecord) or subject.role is Role.COMPLIANCE),
         patient_required=(outside or claimed is Purpose.BTG) and type_ not in HOUSE_TYPES,
     )
 

@@ -5,6 +5,7 @@ with the same content is left alone. A refused line is reported with file, line,
 never with its content; nothing of it is stored.
 """
 
+import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from service.cli import setup
 from service.cli.intake import Intake, Tally
 from service.cli.sources import files
 from service.settings import Settings
+
+GIVE_WAY = 0.11
+"""Seconds between batches on SQLite: another process that waits to write looks every 0.1 s, and
+without a pause would hardly ever find the file free."""
 
 
 def add_to(commands: Any) -> None:  # noqa: ANN401 (argparse names no type for it)
@@ -67,6 +72,8 @@ def load(house: House, directory: Path, console: Console, *, again: bool = False
         task = progress.add_task("Reading", total=intake.count())
         for name, done in intake.work():
             progress.update(task, advance=done, description=name)
+            if done and house.settings.sqlite:
+                time.sleep(GIVE_WAY)
     return intake.tally
 
 

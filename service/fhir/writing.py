@@ -26,7 +26,7 @@ def create(
     resource = _resource(type_, body)
     resource.pop("id", None)  # the server chooses (http.html#create)
     with access.permit(Action.CREATE, caller, type=type_, purpose=purpose) as act:
-        result = act.create(resource)
+        result = act.submit(resource)
     return written(request, result, act.warnings)
 
 
@@ -44,7 +44,7 @@ def update(
         raise Malformed("The id in the body is not the id in the address.", issue)
     if_match = version_named(request.headers.get("if-match"))
     with access.permit(Action.UPDATE, caller, type=type_, id=id_, purpose=purpose) as act:
-        result = act.update(resource, if_match=if_match)
+        result = act.submit(resource, if_match=if_match)
     return written(request, result, act.warnings)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from authlib.oauth2 import OAuth2Error
+from sqlalchemy import Connection
 
 from service.access.caller import OWN_APP, Caller, Presented
 from service.access.token_keys import SECOND
@@ -37,7 +38,9 @@ def answer_revoke(house: House, form: Mapping[str, str]) -> Answer:
         except OAuth2Error as error:
             return desk.handle_error_response(request, error)
         found = _family(house, form["token"])
-        if found is None:
+        if found is None:  # RFC 7009, section 2.2: 200 all the same, and an entry all the same
+            if not desk.work:
+                desk.start_work("", holder)
             return Answer(200, {})
         if found.client != holder:
             return Answer(200, {}) if desk.work else refusal("invalid_client")
@@ -69,14 +72,19 @@ def answer_introspect(house: House, authorization: str | None, form: Mapping[str
                 return refusal("insufficient_scope", 403)
             if not form.get("token"):
                 return refusal("invalid_request")
-            try:
-                held = house.tokens.present(f"Bearer {form['token']}", at)
-                subject = house.tokens.resolve(connection, held, at)
-            except Unauthenticated:
-                return Answer(200, {"active": False})
+            told = _told(house, connection, form["token"], at)
     except Unauthenticated:
         return refusal("invalid_token", 401)
-    return Answer(200, _active(house, held, subject))
+    with house.gate.work(Action.INTROSPECT, agent=asking.principal, client=asking.client):
+        return Answer(200, told)
+
+
+def _told(house: House, connection: Connection, token: str, at: Micros) -> dict[str, object]:
+    try:
+        held = house.tokens.present(f"Bearer {token}", at)
+        return _active(house, held, house.tokens.resolve(connection, held, at))
+    except Unauthenticated:
+        return {"active": False}
 
 
 def _active(house: House, held: Presented, subject: Caller) -> dict[str, object]:

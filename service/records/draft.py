@@ -16,7 +16,7 @@ from service.keys.blind import Blind
 from service.records.anchor import Link, anchors, links
 from service.records.document import parse
 from service.records.extract import IndexRows, extract
-from service.records.labels import Labels, effective
+from service.records.labels import UNLABELLED, Labels, effective
 from service.records.targets import References, Target, mixed, owner
 from service.records.validate import validate
 from service.vocabulary import (
@@ -98,7 +98,7 @@ def kept(labels: Labels, before: Row[Any], body: bytes) -> Labels:
     if strict == labels:
         return labels
     meta = parse(body).get("meta") if body else None  # a deletion lowers nothing either
-    labelled = not body or (isinstance(meta, Mapping) and "security" in meta)
+    labelled = not body or (isinstance(meta, Mapping) and "security" in meta) or floor != UNLABELLED
     return strict if labelled or floor.audience is Audience.PRIVATE else labels
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from service.database.metadata import GUID, MICROS
 from service.records.listed import one_of
-from service.records.tables import consent_rule, resource
+from service.records.tables import consent_rule, ix_reference, resource, resource_version
 from service.records.view import View
-from service.vocabulary import PatientId, Purpose, is_id
+from service.vocabulary import EntryId, PatientId, Purpose, is_id
 
 _r = consent_rule.c
 _PERMITS = select(consent_rule).where(
@@ -21,6 +21,27 @@ _PERMITS = select(consent_rule).where(
     one_of(_r.purpose, "purposes"),
     _r.lo <= bindparam("at", type_=MICROS),
     _r.hi > bindparam("at", type_=MICROS),
+)
+_ATTESTED = (
+    select(ix_reference.c.id)
+    .where(
+        ix_reference.c.type == "Provenance",
+        ix_reference.c.param == "target",
+        ix_reference.c.target_type == bindparam("of_type"),
+        ix_reference.c.target_id == bindparam("of_id", type_=GUID),
+    )
+    .limit(1)
+)
+_FIRST = (
+    select(resource_version.c.entry)
+    .join(resource, resource.c.patient == resource_version.c.patient)
+    .where(
+        resource.c.type == bindparam("of_type"),
+        resource.c.id == bindparam("of_id", type_=GUID),
+        resource_version.c.type == resource.c.type,
+        resource_version.c.id == resource.c.id,
+        resource_version.c.version == 1,
+    )
 )
 _OWNER = select(resource.c.patient).where(
     resource.c.type == bindparam("of_type"), resource.c.id == bindparam("of_id", type_=GUID)
@@ -32,6 +53,18 @@ def permits(connection: Connection, view: View, patient: PatientId) -> list[Row[
     purposes = [view.purpose] if view.purpose == Purpose.BTG else [view.purpose, "*"]
     values = {"patient": patient, "recipients": view.recipients, "purposes": purposes}
     return list(connection.execute(_PERMITS, values | {"at": view.at}))
+
+
+def attested(connection: Connection, type_: str, id_: str) -> bool:
+    """Whether somebody's Provenance stands over this record: it was signed."""
+    found = connection.execute(_ATTESTED, {"of_type": type_, "of_id": id_})
+    return found.first() is not None
+
+
+def first_entry(connection: Connection, type_: str, id_: str) -> EntryId | None:
+    """The ledger entry of the record's first version: who wrote it."""
+    found = connection.execute(_FIRST, {"of_type": type_, "of_id": id_}).scalar_one_or_none()
+    return None if found is None else EntryId(found)
 
 
 def owner(connection: Connection, type_: str, id_: str) -> PatientId | None:

@@ -5,6 +5,7 @@ answer is sealed under the house key, and the operation itself only as a keyed h
 """
 
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,6 @@ WAITING = (
     select(sync_operation)
     .where(sync_operation.c.status == QUARANTINED)
     .order_by(sync_operation.c.received, sync_operation.c.op_id)
-    .limit(500)
 )
 DECIDE = (
     update(sync_operation)
@@ -68,9 +68,14 @@ def find(connection: Connection, keyring: Keyring, op_id: str) -> Done | None:
     return _done(connection, keyring, row)
 
 
-def waiting(connection: Connection, keyring: Keyring) -> list[Done]:
-    """What waits for a supervisor's decision, the oldest 500."""
-    return [_done(connection, keyring, row) for row in connection.execute(WAITING).all()]
+def waiting(connection: Connection, keyring: Keyring) -> Iterator[Done]:
+    """What waits for a supervisor's decision, oldest first; the caller stops when it has enough.
+
+    Nothing is cut off before it is known who may see it: rows that nobody here sees would hide
+    the others behind them.
+    """
+    for row in connection.execute(WAITING).all():
+        yield _done(connection, keyring, row)
 
 
 def decide(

@@ -5,6 +5,7 @@ an error, unless the caller prefers lenient handling and is told (FHIR reference
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -50,6 +51,19 @@ class Reversed:
 
 
 Filter = Condition | Chained | Reversed
+
+
+def joins(query: "Query", types: AbstractSet[str]) -> bool:
+    """Whether a chain or `_has` of the query leads through one of these types."""
+    return any(_joins(each, types) for each in query.filters)
+
+
+def _joins(found: Filter, types: AbstractSet[str]) -> bool:
+    match found:
+        case Chained(target=hop, inner=inner) | Reversed(source=hop, inner=inner):
+            return hop in types or _joins(inner, types)
+        case _:
+            return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
     with access.permit(Action.AUDIT_SEARCH, caller, type="AuditEvent") as act:
         until = micros(request.query_params, "until") or Micros(act.at + 1)
         since = micros(request.query_params, "since") or Micros(act.at - YEAR)
-        declared = [
+        declared: list[dict[str, Any]] = [
             {
                 "id": grant.id,
                 "patient": grant.patient,
@@ -127,6 +127,7 @@ def break_glass(request: Request, caller: Caller, access: Gate) -> Response:
             for grant in glass.grants(act.connection, act.keyring, since, until)
             if act.log.own in (None, grant.patient)
         ]
+        act.counted |= {PatientId(each["patient"]) for each in declared}
     return json_of({"declarations": declared})
 
 
