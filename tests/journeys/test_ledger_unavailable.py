@@ -138,9 +138,10 @@ def test_an_insert_that_fails_refuses_reads_and_writes(known: Known, beside: Eng
 @contextmanager
 def locked(engine: Engine) -> Iterator[Connection]:
     """Somebody else holds what every entry needs."""
-    begin = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "BEGIN"
-    with engine.execution_options(begin=begin).begin() as connection:
-        if engine.dialect.name == "postgresql":
+    sqlite = engine.dialect.name == "sqlite"
+    begin = {"begin": "BEGIN IMMEDIATE"} if sqlite else {}
+    with engine.execution_options(**begin).begin() as connection:
+        if not sqlite:
             connection.execute(text("LOCK TABLE ledger_entry IN EXCLUSIVE MODE"))
         yield connection
 
