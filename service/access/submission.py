@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
-from sqlalchemy.types import String
 
 from service.access.caller import Caller
 from service.access.tables import principal
 from service.audit import search
+from service.database.metadata import GUID
 from service.errors import Invalid, Issue
 from service.notes.codes import TASK_CODE
 from service.records import grounds
@@ -24,7 +24,7 @@ Resource = dict[str, Any]
 FINAL = frozenset({"DocumentReference", "Binary", "Provenance"})
 """Written once: a note is appended to, amended or entered in error through its own door."""
 STAFF = select(principal.c.practitioner).where(
-    principal.c.practitioner.in_(bindparam("practitioners", type_=String, expanding=True))
+    principal.c.practitioner.in_(bindparam("practitioners", type_=GUID, expanding=True))
 )
 
 

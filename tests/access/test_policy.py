@@ -159,10 +159,12 @@ def test_an_administrator_reaches_nobody() -> None:
     assert not permit.ceilings.keys() & PATIENT_TYPES
 
 
-def test_only_denials_of_the_participant_itself_do_not_bind() -> None:
+def test_denials_bind_all_but_the_participant_and_compliance() -> None:
     for name, who in CALLERS.items():
         type_ = "Practitioner"
-        assert permitted(who, Action.READ, type_).bound_by_denials is (name != "participant")
+        assert permitted(who, Action.READ, type_).bound_by_denials is (
+            name != "participant" and who.role is not Role.COMPLIANCE
+        )
 
 
 def test_private_passages_show_to_participant_and_author_alone() -> None:

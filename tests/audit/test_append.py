@@ -25,7 +25,7 @@ def group(log: Log) -> Iterator[GroupCommit]:
     group.start()
     yield group
     group.close()
-    assert not any(t.name.startswith("ledger-") for t in threading.enumerate())
+    assert not group._thread.is_alive()
 
 
 def leaves(log: Log) -> list[Entry]:

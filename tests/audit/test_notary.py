@@ -360,7 +360,7 @@ def test_as_a_thread_it_follows_the_log_and_ends(
         assert f"\n{size}\n" in note(log)
     assert log.notary.healthy
     log.notary.close()
-    assert not any(t.name == "ledger-notary" for t in threading.enumerate())
+    assert not log.notary._thread.is_alive()
 
 
 def edit(log: Log, entry: Entry, column: str, value: object) -> None:

@@ -1,6 +1,5 @@
 """Whatever was committed is in the tree once, in the order of its stream; junk stops nothing."""
 
-import threading
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -99,7 +98,7 @@ def test_several_sequencers_at_once_number_without_gap_or_double(log: Log, make:
         assert each.healthy
         each.close()
     assert len(in_order(log)) == 400
-    assert not any(t.name == "ledger-sequence" for t in threading.enumerate())
+    assert not any(each._thread.is_alive() for each in sequencers)
 
 
 def test_a_row_the_service_did_not_write_stays_behind_and_is_told_of(log: Log, make: Make) -> None:
