@@ -52,7 +52,7 @@ TRANSACTION_FILES = ("database/", "migrations/", "access/enforce.py")
 VERIFIER = ("tree", "checkpoint", "verify")
 MOST_LINES = 300
 LONGER_FILES = {
-    "access/enforce.py": 320, "audit/checkpoint.py": 325, "audit/verify.py": 420,
+    "access/act.py": 305, "audit/checkpoint.py": 325, "audit/verify.py": 420,
     "records/filters.py": 310, "records/search.py": 305, "records/visible.py": 321,
 }  # fmt: skip
 """Files that grew past the limit, each with a limit of its own that only ever falls."""

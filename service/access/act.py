@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from service.access.caller import Caller
 from service.access.log import Log
 from service.access.permit import Basis, Permit
 from service.access.submission import demand_changeable, demand_own_words
+from service.access.viewing import rule_of
 from service.audit.entry import Entry, Kind, Outcome, Touched
 from service.consent.compile import compile_rules
 from service.consent.form import faults
@@ -42,7 +43,6 @@ from service.vocabulary import (
     PATIENT_TYPES,
     Action,
     EntryId,
-    Family,
     Micros,
     PatientId,
     Purpose,
@@ -233,7 +233,7 @@ class Act:
         met = {each.patient for each in self.records.touched} | self.counted
         for patient in met - {HOUSE, *self.grounds}:
             self.grounds[patient] = tuple(
-                (ResourceId(row.consent), _rule(row))
+                (ResourceId(row.consent), rule_of(row))
                 for row in grounds.permits(self.connection, self.view, patient)
             )
 
@@ -303,11 +303,3 @@ class Act:
     def _basis(self, patient: PatientId | None) -> str:
         named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
         return f"{Basis.CONSENT}:{','.join(named)}" if named else self.permit.basis
-
-
-def _rule(row: Row[Any]) -> Rule:
-    return Rule(
-        effect="permit", nested=row.nested, recipient=row.recipient, purpose=row.purpose,
-        lo=row.lo, hi=row.hi, conf=row.conf, families=Family(row.families), data_lo=row.data_lo,
-        data_hi=row.data_hi, type=row.type, target=row.target, target_kind=row.target_kind,
-    )  # fmt: skip

@@ -1,8 +1,14 @@
 """Between the pure rules and the store: the caller as policy sees it, the permit as a View."""
 
+from typing import Any
+
+from sqlalchemy import Row
+
 from service.access import permit, policy
 from service.access.caller import Caller
+from service.consent.rule import Rule
 from service.records import view
+from service.vocabulary import Family
 
 
 def subject_of(caller: Caller) -> policy.Subject:
@@ -44,3 +50,11 @@ def _reach(reach: permit.Reach) -> view.Reach:
             return view.Consented()
         case permit.Nobody():
             return view.Nobody()
+
+
+def rule_of(row: Row[Any]) -> Rule:
+    return Rule(
+        effect="permit", nested=row.nested, recipient=row.recipient, purpose=row.purpose,
+        lo=row.lo, hi=row.hi, conf=row.conf, families=Family(row.families), data_lo=row.data_lo,
+        data_hi=row.data_hi, type=row.type, target=row.target, target_kind=row.target_kind,
+    )  # fmt: skip
