@@ -302,4 +302,4 @@ class Act:
 
     def _basis(self, patient: PatientId | None) -> str:
         named = sorted({consent for consent, _ in self.grounds.get(patient, ())}) if patient else []
-        return f"{Basis.CONSENT}:{','.join(named)}" if named else self.permit.basis
+        return f"{Basis.CONSENT}:{','.join(named)}" if named else str(self.permit.basis)

@@ -145,16 +145,17 @@ _place = msgspec.json.Decoder(_Place).decode
 def canonical(entry: Entry, position: Position | None = None) -> bytes:
     """The bytes of a leaf; Malformed when no canonical form of it exists."""
     place = position or _NOWHERE
+    # str(): the empty word of an enumeration is not the empty text that is left out by default.
     leaf = _encode(
         _Leaf(
-            entry.act, entry.action, entry.agent, entry.at, entry.basis, entry.client,
+            entry.act, entry.action, entry.agent, entry.at, str(entry.basis), entry.client,
             {c.field: _base64(c.digest) for c in entry.commitments} if entry.commitments else {},
             dict(entry.details) if entry.details else {},
             entry.id, entry.kind,
             None if position is None else place.n, entry.organisation, entry.outcome, entry.patient,
             None if position is None else _base64(place.prev),
-            entry.purpose, entry.reason, entry.role, None if position is None else place.stream,
-            tuple(map(_line, entry.touched)), entry.resource_type, FORMAT,
+            str(entry.purpose), str(entry.reason), str(entry.role), None if position is None else place.stream,
+            tuple(map(_line, entry.touched)), str(entry.resource_type), FORMAT,
         )
     )  # fmt: skip
     if len(leaf) > MOST_BYTES:

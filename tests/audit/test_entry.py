@@ -1,6 +1,7 @@
 """A leaf is RFC 8785 canonical JSON, reads back as the entry it was, and has one spelling."""
 
 import json
+from enum import StrEnum
 from uuid import UUID
 
 import pytest
@@ -128,3 +129,12 @@ def test_records_are_named_so_that_they_read_back(make: Make, record: Touched) -
 def test_a_usual_leaf_is_small(make: Make) -> None:
     position = Position(str(UUID(int=1)), 12_345, bytes(32))
     assert len(canonical(make(), position)) < 600
+
+
+class Word(StrEnum):
+    NONE = ""
+
+
+def test_an_empty_word_of_an_enumeration_is_spelt_like_an_empty_text(make: Make) -> None:
+    entry = make(basis=Word.NONE, role=Word.NONE, purpose=Word.NONE)
+    assert parse(canonical(entry))[0] == entry

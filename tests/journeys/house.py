@@ -14,10 +14,12 @@ import httpx2
 import uvicorn
 from joserfc.jwk import ECKey
 from rich.console import Console
+from sqlalchemy import func, select
 
 from service.app import House, build, clock, open_house
 from service.audit.notary import Notary
 from service.audit.sequencer import Sequencer
+from service.audit.tables import ledger_pending
 from service.cli import setup
 from service.cli.demo_data import load
 from service.cli.intake import OPERATOR
@@ -140,6 +142,19 @@ def actors(settings: Settings, web: httpx2.Client) -> tuple[dict[str, Person], E
     return people, Ehr(web, json.loads((folder / "ehr-client.json").read_text()))
 
 
+def _kept_up(house: House) -> None:
+    """Whatever a story did, every entry of it has found its place in the tree."""
+    until = time.monotonic() + 30
+    waiting = select(func.count()).select_from(ledger_pending)
+    while True:
+        with house.transactions.read() as connection:
+            count = connection.execute(waiting).scalar_one()
+        if count == 0:
+            return
+        assert time.monotonic() < until, f"{count} entries are in no tree"
+        time.sleep(0.1)
+
+
 def serving(settings: Settings) -> Iterator[Service]:
     house = open_house(settings)
     machines = (
@@ -159,6 +174,7 @@ def serving(settings: Settings) -> Iterator[Service]:
         time.sleep(0.02)
     with httpx2.Client(base_url=settings.base_url, timeout=30) as web:
         yield Service(settings, house, web, *actors(settings, web))
+    _kept_up(house)
     server.should_exit = True
     thread.join()
     for machine in reversed(machines):
