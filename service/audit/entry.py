@@ -154,7 +154,8 @@ def canonical(entry: Entry, position: Position | None = None) -> bytes:
             entry.id, entry.kind,
             None if position is None else place.n, entry.organisation, entry.outcome, entry.patient,
             None if position is None else _base64(place.prev),
-            str(entry.purpose), str(entry.reason), str(entry.role), None if position is None else place.stream,
+            str(entry.purpose), str(entry.reason), str(entry.role),
+            None if position is None else place.stream,
             tuple(map(_line, entry.touched)), str(entry.resource_type), FORMAT,
         )
     )  # fmt: skip
